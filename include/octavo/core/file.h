@@ -1,0 +1,46 @@
+/// Whole files, read and written so that a reader never sees half of one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace octavo {
+
+/// Throws kIo if the file cannot be read, kBadInput if it is larger than `max_bytes`.
+std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 34);
+std::string read_text_file(const std::filesystem::path& path);
+
+/// A file under a temporary name beside `path` that appears as `path`, complete and flushed to disk, on commit().
+/// Without commit() the temporary file is removed and `path` keeps what it held. Every failure throws kIo.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Where the bytes go until commit(): for libraries that want to write a file themselves.
+  const std::filesystem::path& temporary_path() const noexcept { return temporary_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+/// AtomicFile in one call.
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_file(const std::filesystem::path& path, std::string_view text);
+
+/// Creates `folder` and its parents and proves that a file can be written there. Throws kIo, naming the folder.
+void make_writable_folder(const std::filesystem::path& folder);
+
+}  // namespace octavo

@@ -1,0 +1,18 @@
+/// The version of the library, as in `octavo --version` and in the metadata of every file it writes.
+#pragma once
+
+#include <string>
+
+namespace octavo {
+
+/// "0.1.0"
+std::string version();
+
+/// Name of the widest instruction set of this CPU that matters here: "amx-int8", "avx512-vnni", "avx-vnni",
+/// "avx512", "avx2" or "generic".
+std::string cpu_isa();
+
+/// Model name of the processor, as the operating system gives it.
+std::string cpu_name();
+
+}  // namespace octavo

@@ -1,0 +1,39 @@
+/// Rewrites of a graph, and the one place that decides which nodes run as one.
+#pragma once
+
+#include <vector>
+
+#include "octavo/graph/graph.h"
+
+namespace octavo {
+
+/// Folds each BatchNormalization into the Conv before it when that Conv has no other consumer: weight *= scale /
+/// sqrt(variance + epsilon) per channel, bias likewise. The Conv's output takes the batch norm's output name; unused
+/// values are dropped. Other batch norms stay.
+Graph fold_batch_norm(const Graph& graph);
+
+/// Drops values that nothing reads or makes and renumbers the rest.
+void remove_unused_values(Graph& graph);
+
+/// Nodes that run as one kernel: anchor [-> BatchNormalization] [-> Add residual] [-> Relu or Clip].
+/// The anchor may be any node; batch norm and Add only follow a Conv, the activation a Conv, Gemm, Add or
+/// BatchNormalization anchor. Values between them have one consumer and are never quantized; quantization happens at
+/// the group's inputs and at its output. -1 means absent; otherwise indices into Graph::nodes.
+struct FusedGroup {
+  int anchor = -1;
+  int batch_norm = -1;
+  int add = -1;
+  int activation = -1;
+  ValueId input = kNoValue;     ///< The anchor's first input.
+  ValueId residual = kNoValue;  ///< The Add's other input: made before the group runs.
+  ValueId output = kNoValue;    ///< The last node's output.
+};
+
+/// Every node in exactly one group, groups in an order in which they can run. A pure function of the graph's
+/// structure, so quantization, training and the runtime agree.
+std::vector<FusedGroup> fuse(const Graph& graph);
+
+/// Bounds that the group's activation puts on real outputs: Relu [0, inf), Clip [min, max], none (-inf, inf).
+ClipAttributes activation_bounds(const Graph& graph, const FusedGroup& group);
+
+}  // namespace octavo

@@ -1,0 +1,72 @@
+/// Compiles a graph once and runs it many times: float32, or int8 where the graph is quantized.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "octavo/core/tensor.h"
+#include "octavo/graph/graph.h"
+
+namespace octavo {
+
+struct CompileOptions {
+  std::int64_t max_batch = 128;  ///< Largest batch run() accepts; memory is laid out for it.
+  int threads = 0;               ///< Threads a run uses; 0: num_threads() when compiled.
+  /// Values whose float contents run_observed() hands out. Only for graphs without quantization.
+  std::vector<ValueId> observe;
+};
+
+/// Called with a value's elements in [N, C, H, W] or [N, K] order (the first `batch` rows) right after it was made.
+using ValueObserver = std::function<void(ValueId, std::span<const float>)>;
+
+/// An immutable program with prepacked weights. Many threads may run one model, each with a Context of its own.
+class CompiledModel {
+ public:
+  /// Folds batch norms and fuses. A group whose input, weights and output all carry quantization parameters runs in
+  /// integers, bit for bit like the reference interpreter. Throws kUnsupported, naming the node, for what it cannot run.
+  explicit CompiledModel(const Graph& graph, const CompileOptions& options = {});
+  CompiledModel(CompiledModel&&) noexcept;
+  CompiledModel& operator=(CompiledModel&&) noexcept;
+  ~CompiledModel();
+
+  /// Scratch memory of one caller. Not thread-safe; cheap to keep, allocate once.
+  class Context {
+   public:
+    explicit Context(const CompiledModel& model);
+    Context(Context&&) noexcept;
+    Context& operator=(Context&&) noexcept;
+    ~Context();
+
+   private:
+    friend class CompiledModel;
+    struct State;
+    std::unique_ptr<State> state_;
+  };
+
+  /// input: [batch, C, H, W] normalized floats; logits: [batch, classes]. 1 <= batch <= max_batch.
+  /// Throws kBadInput on sizes that do not fit.
+  void run(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits) const;
+
+  /// As run(), calling `observer` for each observed value, the input included if asked for.
+  void run_observed(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits,
+                    const ValueObserver& observer) const;
+
+  const Shape& input_shape() const;  ///< [N, C, H, W]
+  std::int64_t classes() const;
+  std::int64_t max_batch() const;
+  int threads() const;
+  /// "int8" if any group runs in integers, else "fp32".
+  std::string precision() const;
+  /// One line a step: kernel, value, shape. For `octavo bench --layers` and debugging.
+  std::vector<std::string> describe() const;
+
+ private:
+  struct Plan;
+  std::unique_ptr<const Plan> plan_;
+};
+
+}  // namespace octavo

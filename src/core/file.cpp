@@ -1,0 +1,122 @@
+#include "octavo/core/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "octavo/core/error.h"
+
+namespace octavo {
+namespace fs = std::filesystem;
+
+namespace {
+
+[[noreturn]] void throw_errno(const fs::path& path, const std::string& action, int error) {
+  throw Error(ErrorCode::kIo, path.string(), fmt::format("cannot {}: {}", action, std::strerror(error)));
+}
+
+/// Closes a descriptor at the end of a scope.
+struct Descriptor {
+  int value;
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
+};
+
+}  // namespace
+
+std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) {
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.value < 0) throw_errno(path, "open", errno);
+  struct stat info {};
+  if (::fstat(file.value, &info) != 0) throw_errno(path, "read", errno);
+  if (S_ISDIR(info.st_mode)) throw_errno(path, "read", EISDIR);
+  if (static_cast<std::uint64_t>(info.st_size) > max_bytes) {
+    throw Error(ErrorCode::kBadInput, path.string(),
+                fmt::format("too large; expected at most {} bytes, got {}", max_bytes, info.st_size));
+  }
+  std::vector<std::byte> bytes(static_cast<std::size_t>(info.st_size));
+  std::size_t filled = 0;
+  while (true) {
+    if (filled == bytes.size()) {
+      // The file may have grown, or be of unknown size like a pipe: read on until nothing comes.
+      if (filled >= max_bytes) break;
+      bytes.resize(filled + 4096);
+    }
+    const ssize_t count = ::read(file.value, bytes.data() + filled, bytes.size() - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_errno(path, "read", errno);
+    if (count == 0) break;
+    filled += static_cast<std::size_t>(count);
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+std::string read_text_file(const fs::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  std::string pattern = path_.string() + ".XXXXXX";
+  descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+  if (descriptor_ < 0) throw_errno(path_, "write", errno);
+  temporary_ = pattern;
+  // mkostemp makes the file private; give it what an ordinary new file would get.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(descriptor_, static_cast<mode_t>(0666) & ~mask);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_errno(path_, "write", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) throw_errno(path_, "write", errno);
+  const int closed = ::close(descriptor_);
+  descriptor_ = -1;
+  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    throw_errno(path_, "write", error);
+  }
+}
+
+void write_file(const fs::path& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file(const fs::path& path, std::string_view text) {
+  write_file(path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+void make_writable_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw_errno(folder, "create the folder", error.value());
+  if (!fs::is_directory(folder)) throw_errno(folder, "use as a folder", ENOTDIR);
+  AtomicFile probe(folder / ".octavo-probe");
+}
+
+}  // namespace octavo
