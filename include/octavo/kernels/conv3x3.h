@@ -1,0 +1,52 @@
+/// 3x3 convolution in float32, forward and backward, for training on CPUs with AVX2 and FMA.
+///
+/// Stride 1, padding 1, dilation 1, one group. Activations are NHWC (PyTorch's channels_last) and dense;
+/// weights are [c_out, c_in, 3, 3] in either of the two orders PyTorch keeps them in. With 8 or more input
+/// channels this is Winograd's F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+/// Networks", 2016); fewer take a direct kernel. Other CPUs take plain loops: same results within rounding,
+/// no speed.
+///
+/// Every function runs on octavo::num_threads() threads and gives the same bits for any number of them.
+/// Scratch memory belongs to the calling thread and is kept for its next call; see
+/// release_kernel_workspace(). Pointers need the alignment of float alone; 64 bytes are faster. Inputs and
+/// outputs must not overlap. Throws Error(kBadInput) on a size below 1.
+#pragma once
+
+#include <cstdint>
+
+namespace octavo {
+
+/// True if this CPU runs the AVX2 and FMA kernels; otherwise the functions here and in norm.h are correct but
+/// slow.
+bool fast_training_kernels_available();
+
+/// Gives back the scratch memory that the calling thread's kernels keep.
+void release_kernel_workspace();
+
+struct Conv3x3Shape {
+  std::int64_t n = 0;      ///< Images.
+  std::int64_t h = 0;      ///< Height of input and output.
+  std::int64_t w = 0;      ///< Width of input and output.
+  std::int64_t c_in = 0;   ///< Fastest in multiples of 8, or below 8.
+  std::int64_t c_out = 0;  ///< Fastest in multiples of 16.
+};
+
+/// Order of the weights in memory; the logical shape is [c_out, c_in, 3, 3] in both.
+enum class WeightLayout {
+  kOihw,  ///< A contiguous PyTorch parameter.
+  kOhwi   ///< The same parameter in channels_last memory format.
+};
+
+/// y[n, h, w, c_out] = x[n, h, w, c_in] convolved with weight, plus bias[c_out] unless that is null.
+void conv3x3_forward(const Conv3x3Shape& shape, const float* x, const float* weight, const float* bias,
+                     float* y, WeightLayout layout = WeightLayout::kOihw);
+
+/// dx[n, h, w, c_in], the gradient of the input, from dy[n, h, w, c_out].
+void conv3x3_backward_data(const Conv3x3Shape& shape, const float* dy, const float* weight, float* dx,
+                           WeightLayout layout = WeightLayout::kOihw);
+
+/// dweight (in `layout`) and, unless null, dbias[c_out]. Both are overwritten, not added to.
+void conv3x3_backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy, float* dweight,
+                              float* dbias, WeightLayout layout = WeightLayout::kOihw);
+
+}  // namespace octavo
