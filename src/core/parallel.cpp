@@ -37,7 +37,7 @@ void parallel_for(std::int64_t count, std::int64_t grain,
   }
   std::exception_ptr failure;
   std::mutex mutex;
-#pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
+#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
   for (std::int64_t part = 0; part < parts; ++part) {
     try {
       body(count * part / parts, count * (part + 1) / parts);

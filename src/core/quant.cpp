@@ -9,14 +9,22 @@
 namespace octavo {
 
 QuantParams activation_params(float scale, std::int32_t zero_point, std::int32_t qmin, std::int32_t qmax) {
-  return {.scales = {scale}, .zero_points = {zero_point}, .axis = QuantParams::kPerTensor, .dtype = DType::kUInt8,
-          .qmin = qmin, .qmax = qmax};
+  return {.scales = {scale},
+          .zero_points = {zero_point},
+          .axis = QuantParams::kPerTensor,
+          .dtype = DType::kUInt8,
+          .qmin = qmin,
+          .qmax = qmax};
 }
 
 QuantParams weight_params(std::vector<float> scales, int axis, std::int32_t qmax) {
   const std::size_t count = scales.size();
-  return {.scales = std::move(scales), .zero_points = std::vector<std::int32_t>(count, 0), .axis = axis,
-          .dtype = DType::kInt8, .qmin = -qmax, .qmax = qmax};
+  return {.scales = std::move(scales),
+          .zero_points = std::vector<std::int32_t>(count, 0),
+          .axis = axis,
+          .dtype = DType::kInt8,
+          .qmin = -qmax,
+          .qmax = qmax};
 }
 
 namespace {
@@ -48,7 +56,8 @@ void for_each_element(const Shape& shape, const QuantParams& params, const Body&
     return;
   }
   const std::size_t axis = static_cast<std::size_t>(params.axis);
-  if (params.axis < 0 || axis >= shape.size() || shape[axis] != static_cast<std::int64_t>(params.scales.size())) {
+  if (params.axis < 0 || axis >= shape.size() ||
+      shape[axis] != static_cast<std::int64_t>(params.scales.size())) {
     throw Error(ErrorCode::kBadInput, "quantize",
                 fmt::format("{} scales along axis {} do not fit a tensor of shape {}", params.scales.size(),
                             params.axis, to_string(shape)));
@@ -99,7 +108,8 @@ void validate(const QuantParams& params, const std::string& where) {
       fail(fmt::format("scale {} is {}; expected a finite number above 0", i, params.scales[i]));
     }
     if (params.zero_points[i] < params.qmin || params.zero_points[i] > params.qmax) {
-      fail(fmt::format("zero point {} is {}; expected {} to {}", i, params.zero_points[i], params.qmin, params.qmax));
+      fail(fmt::format("zero point {} is {}; expected {} to {}", i, params.zero_points[i], params.qmin,
+                       params.qmax));
     }
   }
 }
@@ -121,7 +131,8 @@ Tensor quantize(const Tensor& real, const QuantParams& params) {
 
 Tensor dequantize(const Tensor& values, const QuantParams& params) {
   Tensor result(values.shape(), DType::kFloat32);
-  check_internal(values.dtype() == params.dtype, "dequantize: element type differs from the parameters' container");
+  check_internal(values.dtype() == params.dtype,
+                 "dequantize: element type differs from the parameters' container");
   switch (params.dtype) {
     case DType::kUInt8:
       dequantize_into<std::uint8_t>(values, params, result);
@@ -137,7 +148,9 @@ Tensor dequantize(const Tensor& values, const QuantParams& params) {
   }
 }
 
-Tensor fake_quantize(const Tensor& real, const QuantParams& params) { return dequantize(quantize(real, params), params); }
+Tensor fake_quantize(const Tensor& real, const QuantParams& params) {
+  return dequantize(quantize(real, params), params);
+}
 
 Tensor quantize_bias(const Tensor& bias, float scale_x, const QuantParams& weights) {
   if (bias.dtype() == DType::kInt32) return bias;

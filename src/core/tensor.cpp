@@ -14,7 +14,8 @@ namespace octavo {
 std::int64_t element_count(const Shape& shape) {
   std::int64_t count = 1;
   for (const std::int64_t dim : shape) {
-    if (dim < 0) throw Error(ErrorCode::kBadInput, "tensor", "dynamic or negative dimension in " + to_string(shape));
+    if (dim < 0)
+      throw Error(ErrorCode::kBadInput, "tensor", "dynamic or negative dimension in " + to_string(shape));
     if (dim != 0 && count > std::numeric_limits<std::int64_t>::max() / dim) {
       throw Error(ErrorCode::kBadInput, "tensor", "more than 2^63 elements in " + to_string(shape));
     }
@@ -64,7 +65,8 @@ std::string to_string(DType dtype) {
 
 void Tensor::Free::operator()(std::byte* pointer) const noexcept { std::free(pointer); }
 
-Tensor::Tensor(Shape shape, DType dtype) : shape_(std::move(shape)), dtype_(dtype), size_(element_count(shape_)) {
+Tensor::Tensor(Shape shape, DType dtype)
+    : shape_(std::move(shape)), dtype_(dtype), size_(element_count(shape_)) {
   constexpr std::size_t kAlignment = 64;
   if (static_cast<std::size_t>(size_) > (std::numeric_limits<std::size_t>::max() >> 1) / size_of(dtype)) {
     throw Error(ErrorCode::kBadInput, "tensor", "too large: " + to_string(shape_));
@@ -108,7 +110,8 @@ void Tensor::require(DType dtype) const {
 
 void Tensor::assign(const void* source, std::size_t bytes) {
   if (bytes != size_bytes()) {
-    throw Error(ErrorCode::kInternal, "tensor", fmt::format("{} bytes do not fill {}", bytes, to_string(shape_)));
+    throw Error(ErrorCode::kInternal, "tensor",
+                fmt::format("{} bytes do not fill {}", bytes, to_string(shape_)));
   }
   if (bytes > 0) std::memcpy(buffer_.get(), source, bytes);
 }

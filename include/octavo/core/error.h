@@ -9,11 +9,11 @@ namespace octavo {
 
 /// What kind of failure an Error is. The value is the exit code of the `octavo` command.
 enum class ErrorCode {
-  kUsage = 2,         ///< The caller asked for something that makes no sense: a flag, a setting, an argument.
-  kBadInput = 3,      ///< A file or its contents are wrong: truncated, corrupt, of another kind.
-  kUnsupported = 4,   ///< Valid input that Octavo does not handle.
-  kIo = 5,            ///< The operating system or the network refused: no such file, no permission, disk full.
-  kInternal = 70,     ///< A bug in Octavo.
+  kUsage = 2,        ///< The caller asked for something that makes no sense: a flag, a setting, an argument.
+  kBadInput = 3,     ///< A file or its contents are wrong: truncated, corrupt, of another kind.
+  kUnsupported = 4,  ///< Valid input that Octavo does not handle.
+  kIo = 5,           ///< The operating system or the network refused: no such file, no permission, disk full.
+  kInternal = 70,    ///< A bug in Octavo.
   kInterrupted = 130  ///< The user pressed Ctrl-C; everything finished so far has been saved.
 };
 
@@ -33,7 +33,8 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-/// Throws kInternal with `what` unless `condition` holds. For invariants of our own code, never for user input.
+/// Throws kInternal with `what` unless `condition` holds. For invariants of our own code, never for user
+/// input.
 inline void check_internal(bool condition, std::string_view what) {
   if (!condition) throw Error(ErrorCode::kInternal, "internal", what);
 }

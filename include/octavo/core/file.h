@@ -12,11 +12,13 @@
 namespace octavo {
 
 /// Throws kIo if the file cannot be read, kBadInput if it is larger than `max_bytes`.
-std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 34);
+std::vector<std::byte> read_file(const std::filesystem::path& path,
+                                 std::uint64_t max_bytes = std::uint64_t{1} << 34);
 std::string read_text_file(const std::filesystem::path& path);
 
-/// A file under a temporary name beside `path` that appears as `path`, complete and flushed to disk, on commit().
-/// Without commit() the temporary file is removed and `path` keeps what it held. Every failure throws kIo.
+/// A file under a temporary name beside `path` that appears as `path`, complete and flushed to disk, on
+/// commit(). Without commit() the temporary file is removed and `path` keeps what it held. Every failure
+/// throws kIo.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -40,7 +42,8 @@ class AtomicFile {
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file(const std::filesystem::path& path, std::string_view text);
 
-/// Creates `folder` and its parents and proves that a file can be written there. Throws kIo, naming the folder.
+/// Creates `folder` and its parents and proves that a file can be written there. Throws kIo, naming the
+/// folder.
 void make_writable_folder(const std::filesystem::path& folder);
 
 }  // namespace octavo

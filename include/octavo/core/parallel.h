@@ -13,8 +13,9 @@ int available_cores();
 void set_num_threads(int n);
 int num_threads();
 
-/// Runs body(begin, end) over disjoint ranges that cover [0, count), on up to `threads` threads (0: num_threads()),
-/// each range at least `grain` long but the last. An exception in a body is rethrown after all ranges have ended.
+/// Runs body(begin, end) over disjoint ranges that cover [0, count), on up to `threads` threads (0:
+/// num_threads()), each range at least `grain` long but the last. An exception in a body is rethrown after
+/// all ranges have ended.
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body, int threads = 0);
 

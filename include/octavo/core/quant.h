@@ -22,7 +22,7 @@ struct QuantParams {
   std::vector<std::int32_t> zero_points;  ///< As many as scales.
   int axis = kPerTensor;
   DType dtype = DType::kUInt8;  ///< Container: kUInt8 (activations), kInt8 (weights), kInt32 (biases).
-  std::int32_t qmin = 0;        ///< Inclusive; narrower than the container for fewer bits or symmetric weights.
+  std::int32_t qmin = 0;  ///< Inclusive; narrower than the container for fewer bits or symmetric weights.
   std::int32_t qmax = 255;
 
   bool per_channel() const noexcept { return axis != kPerTensor; }
@@ -32,25 +32,28 @@ struct QuantParams {
 };
 
 /// Per-tensor uint8 parameters, the form of every activation.
-QuantParams activation_params(float scale, std::int32_t zero_point, std::int32_t qmin = 0, std::int32_t qmax = 255);
+QuantParams activation_params(float scale, std::int32_t zero_point, std::int32_t qmin = 0,
+                              std::int32_t qmax = 255);
 
 /// Per-channel symmetric int8 parameters along `axis`, zero points 0, range [-qmax, qmax].
 QuantParams weight_params(std::vector<float> scales, int axis = 0, std::int32_t qmax = 127);
 
-/// Throws kBadInput, naming `where`, if a scale is not finite and positive, counts differ, a zero point lies outside
-/// [qmin, qmax], or the range does not fit the container.
+/// Throws kBadInput, naming `where`, if a scale is not finite and positive, counts differ, a zero point lies
+/// outside [qmin, qmax], or the range does not fit the container.
 void validate(const QuantParams& params, const std::string& where);
 
 /// Round half to even, then saturate; NaN becomes lo. The only float-to-integer conversion in Octavo.
 inline std::int32_t round_saturate(float x, std::int32_t lo, std::int32_t hi) {
-  // Clamped before the conversion so that it cannot overflow; both bounds are integers, so the order changes nothing.
+  // Clamped before the conversion so that it cannot overflow; both bounds are integers, so the order changes
+  // nothing.
   if (!(x > static_cast<float>(lo))) return lo;
   if (!(x < static_cast<float>(hi))) return hi;
   return static_cast<std::int32_t>(std::nearbyintf(x));
 }
 
 /// QuantizeLinear of ONNX: saturate(round(x / scale) + zero_point).
-inline std::int32_t quantize(float x, float scale, std::int32_t zero_point, std::int32_t qmin, std::int32_t qmax) {
+inline std::int32_t quantize(float x, float scale, std::int32_t zero_point, std::int32_t qmin,
+                             std::int32_t qmax) {
   return round_saturate(x / scale, qmin - zero_point, qmax - zero_point) + zero_point;
 }
 
@@ -59,9 +62,9 @@ inline float dequantize(std::int32_t q, float scale, std::int32_t zero_point) {
   return static_cast<float>(q - zero_point) * scale;
 }
 
-/// The end of every integer convolution and matrix product. `accumulator` is the exact sum of q_w * q_x over the window
-/// (padding holds the zero point); `bias` is the int32 bias less zero_point_x * sum(q_w). Each float32 operation rounds
-/// on its own: convert, convert, add, multiply.
+/// The end of every integer convolution and matrix product. `accumulator` is the exact sum of q_w * q_x over
+/// the window (padding holds the zero point); `bias` is the int32 bias less zero_point_x * sum(q_w). Each
+/// float32 operation rounds on its own: convert, convert, add, multiply.
 inline float rescale(std::int32_t accumulator, std::int32_t bias, float multiplier) {
   return (static_cast<float>(accumulator) + static_cast<float>(bias)) * multiplier;
 }
@@ -76,15 +79,15 @@ inline std::int32_t requantize(float x, std::int32_t zero_point, std::int32_t qm
   return round_saturate(x, qmin - zero_point, qmax - zero_point) + zero_point;
 }
 
-/// float32 multiplier from the int32 accumulator to units of the output: (scale_x * scale_w) / scale_y, computed in
-/// double and rounded once.
+/// float32 multiplier from the int32 accumulator to units of the output: (scale_x * scale_w) / scale_y,
+/// computed in double and rounded once.
 inline float requantize_multiplier(float scale_x, float scale_w, float scale_y) {
   return static_cast<float>(static_cast<double>(scale_x) * static_cast<double>(scale_w) /
                             static_cast<double>(scale_y));
 }
 
-/// Quantizes a float tensor, per tensor or per channel, into the container of `params`. A tensor that already has that
-/// container comes back unchanged, so this also reads imported integer weights.
+/// Quantizes a float tensor, per tensor or per channel, into the container of `params`. A tensor that already
+/// has that container comes back unchanged, so this also reads imported integer weights.
 Tensor quantize(const Tensor& real, const QuantParams& params);
 
 /// Inverse map. `values.dtype()` must be the container of `params`.

@@ -8,18 +8,19 @@
 
 namespace octavo {
 
-/// Appends nodes to a graph. Weights start as He-normal (fan-out) from a seed derived from the graph's seed and the
-/// layer's name, biases and batch-norm shifts as 0, batch-norm scales as 1.
+/// Appends nodes to a graph. Weights start as He-normal (fan-out) from a seed derived from the graph's seed
+/// and the layer's name, biases and batch-norm shifts as 0, batch-norm scales as 1.
 class GraphBuilder {
  public:
   /// Input [N, channels, height, width], named "input".
-  GraphBuilder(std::string name, std::int64_t channels, std::int64_t height, std::int64_t width, std::uint64_t seed);
+  GraphBuilder(std::string name, std::int64_t channels, std::int64_t height, std::int64_t width,
+               std::uint64_t seed);
 
   ValueId input() const { return graph_.input; }
   const Shape& shape(ValueId id) const { return graph_.value(id).shape; }
 
-  ValueId conv(const std::string& name, ValueId x, std::int64_t out_channels, const ConvAttributes& attributes,
-               bool with_bias);
+  ValueId conv(const std::string& name, ValueId x, std::int64_t out_channels,
+               const ConvAttributes& attributes, bool with_bias);
   ValueId batch_norm(const std::string& name, ValueId x, const BatchNormAttributes& attributes = {});
   ValueId relu(const std::string& name, ValueId x);
   ValueId clip(const std::string& name, ValueId x, float min, float max);

@@ -1,5 +1,6 @@
-/// The single description of a model: a typed graph with ONNX operator semantics. Everything else reads it: training
-/// differentiates it, quantization annotates it, the runtime compiles it, ONNX files are written from it.
+/// The single description of a model: a typed graph with ONNX operator semantics. Everything else reads it:
+/// training differentiates it, quantization annotates it, the runtime compiles it, ONNX files are written
+/// from it.
 #pragma once
 
 #include <array>
@@ -21,13 +22,13 @@ enum class Op : std::uint8_t {
   kConv,                ///< x [N, C, H, W], weight [M, C/group, kH, kW], optional bias [M]
   kBatchNormalization,  ///< x, scale [C], bias [C], running mean [C], running variance [C] (inference form)
   kRelu,
-  kClip,                ///< bounds are attributes
-  kAdd,                 ///< two values of the same shape
+  kClip,  ///< bounds are attributes
+  kAdd,   ///< two values of the same shape
   kMaxPool,
   kAveragePool,
-  kGlobalAveragePool,   ///< [N, C, H, W] -> [N, C, 1, 1]
-  kFlatten,             ///< axis 1: [N, ...] -> [N, prod]
-  kGemm                 ///< x [N, K], weight [M, K] (transB = 1), optional bias [M]: y = x * weight^T + bias
+  kGlobalAveragePool,  ///< [N, C, H, W] -> [N, C, 1, 1]
+  kFlatten,            ///< axis 1: [N, ...] -> [N, prod]
+  kGemm                ///< x [N, K], weight [M, K] (transB = 1), optional bias [M]: y = x * weight^T + bias
 };
 
 /// The ONNX operator's name, "Conv", ...
@@ -66,13 +67,15 @@ struct ClipAttributes {
   friend bool operator==(const ClipAttributes&, const ClipAttributes&) = default;
 };
 
-using Attributes = std::variant<std::monostate, ConvAttributes, PoolAttributes, BatchNormAttributes, ClipAttributes>;
+using Attributes =
+    std::variant<std::monostate, ConvAttributes, PoolAttributes, BatchNormAttributes, ClipAttributes>;
 
 /// Index into Graph::values.
 using ValueId = std::int32_t;
 inline constexpr ValueId kNoValue = -1;
 
-/// A tensor that flows through the graph, or a constant. The first dimension of what flows is kDynamic: the batch.
+/// A tensor that flows through the graph, or a constant. The first dimension of what flows is kDynamic: the
+/// batch.
 struct Value {
   std::string name;  ///< Unique in the graph; ONNX tensor name.
   Shape shape;
@@ -123,16 +126,18 @@ struct Graph {
   friend bool operator==(const Graph&, const Graph&) = default;
 };
 
-/// Computes and stores the shape of every value from the input's. Throws kBadInput, naming node and operator, where
-/// operands do not fit.
+/// Computes and stores the shape of every value from the input's. Throws kBadInput, naming node and operator,
+/// where operands do not fit.
 void infer_shapes(Graph& graph);
 
-/// Throws kBadInput, naming graph, node and operator, unless: ids are in range, names unique, nodes topologically
-/// ordered with one producer a value, attributes are sane (positive kernels and strides, no negative pads, group
-/// divides the channels), constants fit their shapes and are finite, quantization parameters are valid.
+/// Throws kBadInput, naming graph, node and operator, unless: ids are in range, names unique, nodes
+/// topologically ordered with one producer a value, attributes are sane (positive kernels and strides, no
+/// negative pads, group divides the channels), constants fit their shapes and are finite, quantization
+/// parameters are valid.
 void validate(const Graph& graph);
 
-/// Learnable parameters and nothing else: weights, biases, batch-norm scale and bias (not its running statistics).
+/// Learnable parameters and nothing else: weights, biases, batch-norm scale and bias (not its running
+/// statistics).
 std::int64_t parameter_count(const Graph& graph);
 
 /// Multiply-accumulates of convolutions and matrix products for one image.

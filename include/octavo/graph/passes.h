@@ -7,9 +7,9 @@
 
 namespace octavo {
 
-/// Folds each BatchNormalization into the Conv before it when that Conv has no other consumer: weight *= scale /
-/// sqrt(variance + epsilon) per channel, bias likewise. The Conv's output takes the batch norm's output name; unused
-/// values are dropped. Other batch norms stay.
+/// Folds each BatchNormalization into the Conv before it when that Conv has no other consumer: weight *=
+/// scale / sqrt(variance + epsilon) per channel, bias likewise. The Conv's output takes the batch norm's
+/// output name; unused values are dropped. Other batch norms stay.
 Graph fold_batch_norm(const Graph& graph);
 
 /// Drops values that nothing reads or makes and renumbers the rest.
@@ -17,8 +17,8 @@ void remove_unused_values(Graph& graph);
 
 /// Nodes that run as one kernel: anchor [-> BatchNormalization] [-> Add residual] [-> Relu or Clip].
 /// The anchor may be any node; batch norm and Add only follow a Conv, the activation a Conv, Gemm, Add or
-/// BatchNormalization anchor. Values between them have one consumer and are never quantized; quantization happens at
-/// the group's inputs and at its output. -1 means absent; otherwise indices into Graph::nodes.
+/// BatchNormalization anchor. Values between them have one consumer and are never quantized; quantization
+/// happens at the group's inputs and at its output. -1 means absent; otherwise indices into Graph::nodes.
 struct FusedGroup {
   int anchor = -1;
   int batch_norm = -1;

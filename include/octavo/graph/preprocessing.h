@@ -19,7 +19,8 @@ struct Normalization {
 };
 
 /// Normalizes images [N, C, H, W]: `pixels` and `output` have the same number of elements, `plane` is H * W.
-/// Every path from pixels to floats goes through this function, so training, calibration and evaluation agree bit for bit.
+/// Every path from pixels to floats goes through this function, so training, calibration and evaluation agree
+/// bit for bit.
 void normalize(std::span<const std::uint8_t> pixels, const Normalization& normalization, std::int64_t plane,
                std::span<float> output);
 

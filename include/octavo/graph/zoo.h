@@ -23,10 +23,12 @@ std::vector<std::string> model_names();
 std::string model_description(const std::string& name);
 
 /// A freshly initialized model.
-///  - "simple-cnn": 4 x [Conv 3x3 with bias, BatchNorm, ReLU, MaxPool 2], widths 64, 128, 256, 512; global average
+///  - "simple-cnn": 4 x [Conv 3x3 with bias, BatchNorm, ReLU, MaxPool 2], widths 64, 128, 256, 512; global
+///  average
 ///    pool; Gemm. 1,558,026 parameters for [3, 32, 32] and 10 classes.
 ///  - "resnet20": He et al. 2015 (arXiv 1512.03385), CIFAR form, with 1x1 projection shortcuts (option B).
-/// Throws kUsage for an unknown name (naming the known ones) and kBadInput for an input too small for the model.
+/// Throws kUsage for an unknown name (naming the known ones) and kBadInput for an input too small for the
+/// model.
 Graph make_model(const std::string& name, const ZooInput& input, std::uint64_t seed);
 
 }  // namespace octavo

@@ -20,14 +20,17 @@ struct CompileOptions {
   std::vector<ValueId> observe;
 };
 
-/// Called with a value's elements in [N, C, H, W] or [N, K] order (the first `batch` rows) right after it was made.
+/// Called with a value's elements in [N, C, H, W] or [N, K] order (the first `batch` rows) right after it was
+/// made.
 using ValueObserver = std::function<void(ValueId, std::span<const float>)>;
 
-/// An immutable program with prepacked weights. Many threads may run one model, each with a Context of its own.
+/// An immutable program with prepacked weights. Many threads may run one model, each with a Context of its
+/// own.
 class CompiledModel {
  public:
-  /// Folds batch norms and fuses. A group whose input, weights and output all carry quantization parameters runs in
-  /// integers, bit for bit like the reference interpreter. Throws kUnsupported, naming the node, for what it cannot run.
+  /// Folds batch norms and fuses. A group whose input, weights and output all carry quantization parameters
+  /// runs in integers, bit for bit like the reference interpreter. Throws kUnsupported, naming the node, for
+  /// what it cannot run.
   explicit CompiledModel(const Graph& graph, const CompileOptions& options = {});
   CompiledModel(CompiledModel&&) noexcept;
   CompiledModel& operator=(CompiledModel&&) noexcept;
@@ -52,8 +55,8 @@ class CompiledModel {
   void run(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits) const;
 
   /// As run(), calling `observer` for each observed value, the input included if asked for.
-  void run_observed(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits,
-                    const ValueObserver& observer) const;
+  void run_observed(Context& context, std::span<const float> input, std::int64_t batch,
+                    std::span<float> logits, const ValueObserver& observer) const;
 
   const Shape& input_shape() const;  ///< [N, C, H, W]
   std::int64_t classes() const;

@@ -1,0 +1,82 @@
+#include <algorithm>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/passes.h"
+
+namespace octavo {
+namespace {
+
+/// The only reader of `id`, or -1 if it has several, none, or is the model's output.
+int only_consumer(const Graph& graph, ValueId id) {
+  if (id == graph.output || graph.value(id).quant) return -1;
+  int found = -1;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const auto uses = std::ranges::count(graph.nodes[i].inputs, id);
+    if (uses == 0) continue;
+    if (uses > 1 || found >= 0) return -1;
+    found = static_cast<int>(i);
+  }
+  return found;
+}
+
+bool is_activation(Op op) { return op == Op::kRelu || op == Op::kClip; }
+
+}  // namespace
+
+std::vector<FusedGroup> fuse(const Graph& graph) {
+  const auto node_at = [&](int index) -> const Node& { return graph.nodes[static_cast<std::size_t>(index)]; };
+  std::vector<bool> taken(graph.nodes.size(), false);
+  std::vector<int> maker(graph.values.size(), -1);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
+    maker[static_cast<std::size_t>(graph.nodes[i].output)] = static_cast<int>(i);
+
+  std::vector<FusedGroup> groups;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (taken[i]) continue;
+    const Node& anchor = graph.nodes[i];
+    FusedGroup group{.anchor = static_cast<int>(i), .input = anchor.inputs[0], .output = anchor.output};
+    taken[i] = true;
+    if (anchor.op == Op::kAdd) group.residual = anchor.inputs[1];
+    if (anchor.op == Op::kConv) {
+      int next = only_consumer(graph, group.output);
+      if (next >= 0 && node_at(next).op == Op::kBatchNormalization) {
+        group.batch_norm = next;
+        group.output = node_at(next).output;
+        next = only_consumer(graph, group.output);
+      }
+      if (next >= 0 && node_at(next).op == Op::kAdd) {
+        const Node& add = node_at(next);
+        const ValueId other = add.inputs[0] == group.output ? add.inputs[1] : add.inputs[0];
+        const int other_maker = maker[static_cast<std::size_t>(other)];
+        // The residual must exist when this group runs: its maker is in an earlier group. A later Conv that
+        // also feeds this Add takes it instead.
+        if (other_maker < 0 || taken[static_cast<std::size_t>(other_maker)]) {
+          group.add = next;
+          group.residual = other;
+          group.output = add.output;
+        }
+      }
+    }
+    if (group.batch_norm >= 0) taken[static_cast<std::size_t>(group.batch_norm)] = true;
+    if (group.add >= 0) taken[static_cast<std::size_t>(group.add)] = true;
+    const bool takes_activation = anchor.op == Op::kConv || anchor.op == Op::kGemm || anchor.op == Op::kAdd ||
+                                  anchor.op == Op::kBatchNormalization;
+    const int next = takes_activation ? only_consumer(graph, group.output) : -1;
+    if (next >= 0 && is_activation(node_at(next).op)) {
+      group.activation = next;
+      group.output = node_at(next).output;
+      taken[static_cast<std::size_t>(next)] = true;
+    }
+    groups.push_back(group);
+  }
+  return groups;
+}
+
+ClipAttributes activation_bounds(const Graph& graph, const FusedGroup& group) {
+  if (group.activation < 0) return {};
+  const Node& node = graph.nodes[static_cast<std::size_t>(group.activation)];
+  if (node.op == Op::kRelu) return {.min = 0.0F};
+  return node.as<ClipAttributes>();
+}
+
+}  // namespace octavo

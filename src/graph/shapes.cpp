@@ -1,0 +1,157 @@
+#include <fmt/format.h>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/graph.h"
+
+namespace octavo {
+namespace {
+
+[[noreturn]] void fail(const Graph& graph, const Node& node, const std::string& problem) {
+  throw Error(ErrorCode::kBadInput, graph.name,
+              fmt::format("node '{}' ({}): {}", node.name, to_string(node.op), problem));
+}
+
+/// Size of one spatial dimension after a window has moved over it.
+std::int64_t window_output(const Graph& graph, const Node& node, std::int64_t size, std::int64_t kernel,
+                           std::int64_t stride, std::int64_t dilation, std::int64_t pad_before,
+                           std::int64_t pad_after, bool ceil_mode) {
+  constexpr std::int64_t kLargest = std::int64_t{1} << 31;
+  if (kernel < 1 || stride < 1 || dilation < 1 || pad_before < 0 || pad_after < 0) {
+    fail(graph, node, "kernel, strides and dilations must be positive and pads not negative");
+  }
+  if (kernel > kLargest || stride > kLargest || dilation > kLargest || pad_before > kLargest ||
+      pad_after > kLargest || size > kLargest) {
+    fail(graph, node, "a size, kernel, stride, dilation or pad above 2^31");
+  }
+  const std::int64_t effective = (kernel - 1) * dilation + 1;
+  const std::int64_t room = size + pad_before + pad_after - effective;
+  if (room < 0) {
+    fail(graph, node,
+         fmt::format("window of {} does not fit an input of {} with pads {} and {}", effective, size,
+                     pad_before, pad_after));
+  }
+  std::int64_t output = room / stride + 1;
+  if (ceil_mode && room % stride != 0) {
+    ++output;
+    // As everywhere in the field: a window may not begin in the trailing padding.
+    if ((output - 1) * stride >= size + pad_before) --output;
+  }
+  return output;
+}
+
+void expect_rank(const Graph& graph, const Node& node, const Shape& shape, std::size_t rank,
+                 const char* what) {
+  if (shape.size() != rank) {
+    fail(graph, node, fmt::format("{} has shape {}; expected {} dimensions", what, to_string(shape), rank));
+  }
+}
+
+Shape conv_shape(const Graph& graph, const Node& node) {
+  const auto& a = node.as<ConvAttributes>();
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  const Shape& w = graph.value(node.inputs.at(1)).shape;
+  expect_rank(graph, node, x, 4, "input");
+  expect_rank(graph, node, w, 4, "weight");
+  if (a.group < 1 || x[1] % a.group != 0 || w[0] % a.group != 0) {
+    fail(graph, node,
+         fmt::format("group {} does not divide {} input and {} output channels; expected a divisor", a.group,
+                     x[1], w[0]));
+  }
+  if (w[1] != x[1] / a.group) {
+    fail(graph, node,
+         fmt::format("weight {} does not fit {} input channels in {} groups; expected {} per group",
+                     to_string(w), x[1], a.group, x[1] / a.group));
+  }
+  if (w[2] != a.kernel[0] || w[3] != a.kernel[1]) {
+    fail(graph, node,
+         fmt::format("weight {} does not fit a {}x{} kernel", to_string(w), a.kernel[0], a.kernel[1]));
+  }
+  if (node.inputs.size() > 2 && graph.value(node.inputs[2]).shape != Shape{w[0]}) {
+    fail(graph, node,
+         fmt::format("bias has shape {}; expected [{}]", to_string(graph.value(node.inputs[2]).shape), w[0]));
+  }
+  return {x[0], w[0],
+          window_output(graph, node, x[2], a.kernel[0], a.strides[0], a.dilations[0], a.pads[0], a.pads[2],
+                        false),
+          window_output(graph, node, x[3], a.kernel[1], a.strides[1], a.dilations[1], a.pads[1], a.pads[3],
+                        false)};
+}
+
+Shape pool_shape(const Graph& graph, const Node& node) {
+  const auto& a = node.as<PoolAttributes>();
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  expect_rank(graph, node, x, 4, "input");
+  if (a.pads[0] >= a.kernel[0] || a.pads[2] >= a.kernel[0] || a.pads[1] >= a.kernel[1] ||
+      a.pads[3] >= a.kernel[1]) {
+    fail(graph, node, "a pad as large as the kernel; expected less (a window would hold padding alone)");
+  }
+  return {x[0], x[1],
+          window_output(graph, node, x[2], a.kernel[0], a.strides[0], 1, a.pads[0], a.pads[2], a.ceil_mode),
+          window_output(graph, node, x[3], a.kernel[1], a.strides[1], 1, a.pads[1], a.pads[3], a.ceil_mode)};
+}
+
+Shape batch_norm_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  if (x.size() < 2) fail(graph, node, "input has shape " + to_string(x) + "; expected [N, C, ...]");
+  for (std::size_t i = 1; i < 5; ++i) {
+    const Shape& s = graph.value(node.inputs.at(i)).shape;
+    if (s != Shape{x[1]})
+      fail(graph, node, fmt::format("parameter {} has shape {}; expected [{}]", i, to_string(s), x[1]));
+  }
+  return x;
+}
+
+Shape gemm_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  const Shape& w = graph.value(node.inputs.at(1)).shape;
+  expect_rank(graph, node, x, 2, "input");
+  expect_rank(graph, node, w, 2, "weight");
+  if (x[1] != w[1])
+    fail(graph, node, fmt::format("weight {} does not fit {} input features", to_string(w), x[1]));
+  if (node.inputs.size() > 2 && graph.value(node.inputs[2]).shape != Shape{w[0]}) {
+    fail(graph, node,
+         fmt::format("bias has shape {}; expected [{}]", to_string(graph.value(node.inputs[2]).shape), w[0]));
+  }
+  return {x[0], w[0]};
+}
+
+Shape output_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  switch (node.op) {
+    case Op::kConv:
+      return conv_shape(graph, node);
+    case Op::kBatchNormalization:
+      return batch_norm_shape(graph, node);
+    case Op::kRelu:
+    case Op::kClip:
+      return x;
+    case Op::kAdd: {
+      const Shape& other = graph.value(node.inputs.at(1)).shape;
+      if (x != other)
+        fail(graph, node, fmt::format("shapes {} and {} differ", to_string(x), to_string(other)));
+      return x;
+    }
+    case Op::kMaxPool:
+    case Op::kAveragePool:
+      return pool_shape(graph, node);
+    case Op::kGlobalAveragePool:
+      expect_rank(graph, node, x, 4, "input");
+      return {x[0], x[1], 1, 1};
+    case Op::kFlatten: {
+      if (x.size() < 2)
+        fail(graph, node, "input has shape " + to_string(x) + "; expected at least 2 dimensions");
+      return {x[0], element_count(Shape(x.begin() + 1, x.end()))};
+    }
+    case Op::kGemm:
+      return gemm_shape(graph, node);
+  }
+  fail(graph, node, "unknown operator");
+}
+
+}  // namespace
+
+void infer_shapes(Graph& graph) {
+  for (const Node& node : graph.nodes) graph.value(node.output).shape = output_shape(graph, node);
+}
+
+}  // namespace octavo

@@ -1,0 +1,1 @@
+#include "octavo/runtime/runtime.h"
