@@ -1,0 +1,27 @@
+// octavo ptq BASE.onnx: post-training quantization of a float model.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "model_files.h"
+#include "octavo/onnx/onnx.h"
+#include "workflow.h"
+
+namespace octavo::app {
+
+void cmd_ptq(Session& session) {
+  const auto output = output_file(session, "ptq.onnx");
+  const Graph base = load_onnx(session.files.front());
+  const LoadedData data = load_data_for(session, base);
+  QuantizedPtq ptq;
+  const double seconds = timed([&] {
+    ptq = make_ptq(session, data, base);
+    save_onnx(ptq.graph, output);
+  });
+  if (const std::string note = leakage_note(ptq); !note.empty()) session.console.line(note);
+  session.console.line(
+      fmt::format("ptq: calibrated on {} images and written in {:.1f} s", ptq.calibration_images, seconds));
+  std::printf("%s\n", output.c_str());
+}
+
+}  // namespace octavo::app

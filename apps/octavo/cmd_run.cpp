@@ -1,0 +1,126 @@
+// octavo run: data, train, PTQ, QAT, then every written file read back, evaluated and timed, and the report.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "environment.h"
+#include "octavo/core/file.h"
+#include "octavo/eval/evaluate.h"
+#include "octavo/onnx/onnx.h"
+#include "octavo/report/report.h"
+#include "phases.h"
+
+namespace octavo::app {
+namespace {
+
+void phase_ptq(Session& session, RunFolder& folder, const LoadedData& data) {
+  if (folder.has("ptq.onnx")) {
+    session.console.line(fmt::format("ptq: done before ({})", folder.file("ptq.onnx").string()));
+    return;
+  }
+  folder.log_phase("ptq", "start");
+  Results& state = folder.state();
+  QuantizedPtq ptq;
+  double& seconds = state.timing["ptq_s"];
+  seconds = timed([&] { ptq = make_ptq(session, data, load_onnx(folder.file("base.onnx"))); });
+  const std::string note = leakage_note(ptq);
+  if (!note.empty() && std::find(state.notes.begin(), state.notes.end(), note) == state.notes.end()) {
+    state.notes.push_back(note);
+  }
+  folder.save_state();
+  seconds += timed([&] { save_onnx(ptq.graph, folder.file("ptq.onnx")); });
+  folder.save_state();
+  folder.log_phase("ptq", "end");
+  session.console.line(
+      fmt::format("ptq: calibrated on {} images and written in {:.1f} s", ptq.calibration_images, seconds));
+}
+
+void phase_qat(Session& session, RunFolder& folder, const LoadedData& data) {
+  if (folder.has("qat.onnx")) {
+    session.console.line(fmt::format("qat: done before ({})", folder.file("qat.onnx").string()));
+    return;
+  }
+  folder.log_phase("qat", "start");
+  QatResult result =
+      make_qat(session, data, load_onnx(folder.file("base.onnx")), load_onnx(folder.file("ptq.onnx")),
+               folder.file("qat-checkpoint.pt"), log_sinks(folder));
+  Results& state = folder.state();
+  std::erase_if(state.history, [](const EpochRecord& record) { return record.phase == "qat"; });
+  double seconds = 0;
+  for (const EpochRecord& record : result.history) {
+    state.history.push_back(record);
+    seconds += record.seconds;
+  }
+  state.timing["qat_s"] = seconds;
+  folder.save_state();
+  save_onnx(result.graph, folder.file("qat.onnx"));
+  folder.log_phase("qat", "end");
+}
+
+Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
+  folder.log_phase("eval", "start");
+  Results results = folder.state();
+  results.variants.clear();
+  for (const auto& [key, value] : flat_settings(session.settings)) results.settings[key] = value;
+  results.settings["data.dataset"] = results.dataset;
+  results.environment = environment(session.settings.threads);
+  results.timing["eval_s"] = timed([&] {
+    for (const std::string name : {"base", "ptq", "qat"}) {
+      const auto path = folder.file(name + ".onnx");
+      Variant variant = evaluate_file(session, data, path, name);
+      variant.latency = measure_all(session, load_onnx(path), name);
+      if (!results.variants.empty()) {
+        variant.agreement_with_base = agreement(results.variants.front().accuracy, variant.accuracy);
+      }
+      session.console.line(fmt::format("{}: accuracy {:.2f} %, {}", name, 100 * variant.accuracy.value(),
+                                       bytes_text(static_cast<std::uint64_t>(variant.size_bytes))));
+      results.variants.push_back(std::move(variant));
+    }
+  });
+  double total = 0;
+  for (const char* phase : {"train_s", "ptq_s", "qat_s", "eval_s"}) total += results.timing[phase];
+  results.timing["total_s"] = total;
+  folder.log_phase("eval", "end");
+  return results;
+}
+
+/// True if the finished comparison was timed as now asked for.
+bool timed_as_asked(const Session& session, const Results& results) {
+  for (const auto& [key, value] : flat_settings(session.settings)) {
+    const bool counts = key.starts_with("bench.") || key == "run.threads";
+    const auto found = results.settings.find(key);
+    if (counts && (found == results.settings.end() || found->second != value)) return false;
+  }
+  return true;
+}
+
+void show(const Session& session, const RunFolder& folder, const Results& results) {
+  std::fputs(terminal_table(results, session.console.color(), session.console.width()).c_str(), stdout);
+  std::printf("\nReport: %s\n", std::filesystem::absolute(folder.file("report.html")).c_str());
+}
+
+}  // namespace
+
+void cmd_run(Session& session) {
+  RunFolder folder(run_folder_path(session.settings), session.resume,
+                   defining_settings(session.settings, kRun));
+  if (folder.finished() && timed_as_asked(session, folder.state())) {
+    session.console.line(fmt::format("{}: finished before; --no-resume starts over", folder.path().string()));
+    show(session, folder, folder.state());
+    return;
+  }
+  resumable(folder, "run", [&] {
+    const LoadedData data = open_data(session, folder);
+    phase_train(session, folder, data);
+    phase_ptq(session, folder, data);
+    phase_qat(session, folder, data);
+    const Results results = compare(session, folder, data);
+    write_file(folder.file("report.md"), to_markdown(results));
+    write_file(folder.file("report.html"), to_html(results, data.pair.test));
+    folder.finish(results);
+    show(session, folder, results);
+  });
+}
+
+}  // namespace octavo::app

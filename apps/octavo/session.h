@@ -1,0 +1,35 @@
+/// What every command is given.
+#pragma once
+
+#include <filesystem>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "console.h"
+#include "settings.h"
+
+namespace octavo::app {
+
+struct Session {
+  Settings settings;  ///< Resolved: threads is at least 1.
+  Console& console;
+  std::stop_token stop;
+  std::vector<std::filesystem::path> files;  ///< Positional arguments: models.
+  std::filesystem::path output;              ///< --out of ptq and qat.
+  bool resume = true;
+  bool json = false;
+  bool layers = false;         ///< bench: show the steps of each compiled model.
+  bool dataset_given = false;  ///< Else a model's own data set is taken.
+};
+
+// One function a command, each in its own cmd_<name>.cpp. Results go to standard output.
+void cmd_run(Session& session);
+void cmd_train(Session& session);
+void cmd_ptq(Session& session);
+void cmd_qat(Session& session);
+void cmd_eval(Session& session);
+void cmd_bench(Session& session);
+void cmd_data(Session& session);
+
+}  // namespace octavo::app

@@ -1,0 +1,274 @@
+#include "settings.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/zoo.h"
+
+namespace octavo::app {
+namespace {
+
+constexpr double kUnbounded = 1e300;
+
+const std::vector<std::pair<std::string, Schedule>>& schedules() {
+  static const std::vector<std::pair<std::string, Schedule>> names{{"constant", Schedule::kConstant},
+                                                                   {"step", Schedule::kStep},
+                                                                   {"cosine", Schedule::kCosine},
+                                                                   {"one-cycle", Schedule::kOneCycle}};
+  return names;
+}
+
+template <typename T>
+SettingValue to_value(const T& field) {
+  if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, double> || std::is_same_v<T, std::string> ||
+                std::is_same_v<T, std::vector<std::int64_t>>) {
+    return field;
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<std::int64_t>(field);
+  } else if constexpr (std::is_same_v<T, float>) {
+    return std::stod(fmt::format("{}", field));  // The shortest decimal, so that 99.99 stays 99.99.
+  } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    return field.string();
+  } else {
+    static_assert(std::is_same_v<T, Schedule>);
+    for (const auto& [name, schedule] : schedules()) {
+      if (schedule == field) return name;
+    }
+    return std::string();
+  }
+}
+
+template <typename T>
+void from_value(T& field, const SettingValue& value) {
+  if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, double> || std::is_same_v<T, std::string> ||
+                std::is_same_v<T, std::vector<std::int64_t>>) {
+    field = std::get<T>(value);
+  } else if constexpr (std::is_integral_v<T>) {
+    field = static_cast<T>(std::get<std::int64_t>(value));
+  } else if constexpr (std::is_same_v<T, float>) {
+    field = static_cast<float>(std::get<double>(value));
+  } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    field = std::get<std::string>(value);
+  } else {
+    static_assert(std::is_same_v<T, Schedule>);
+    for (const auto& [name, schedule] : schedules()) {
+      if (name == std::get<std::string>(value)) field = schedule;
+    }
+  }
+}
+
+std::vector<std::string> schedule_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, schedule] : schedules()) names.push_back(name);
+  return names;
+}
+
+/// Appends rows that share a section, its commands and whether they define results.
+class Rows {
+ public:
+  Rows(std::vector<Setting>& table, std::string section, unsigned commands, bool defines_result)
+      : table_(table), section_(std::move(section)), commands_(commands), defines_result_(defines_result) {}
+
+  template <typename T>
+  Setting& add(const std::string& key, const std::string& flag, T& field, const std::string& help) {
+    Setting row;
+    row.section = section_;
+    row.key = key;
+    row.flag = flag;
+    row.help = help;
+    row.commands = commands_;
+    row.defines_result = defines_result_;
+    row.get = [&field] { return to_value(field); };
+    row.set = [&field](const SettingValue& value) { from_value(field, value); };
+    table_.push_back(std::move(row));
+    return table_.back();
+  }
+
+  template <typename T>
+  Setting& number(const std::string& key, const std::string& flag, T& field, double min, double max,
+                  const std::string& help) {
+    Setting& row = add(key, flag, field, help);
+    row.min = min;
+    row.max = std::is_same_v<T, int> && max == kUnbounded ? std::numeric_limits<int>::max() : max;
+    return row;
+  }
+
+  template <typename T>
+  Setting& choice(const std::string& key, const std::string& flag, T& field, std::vector<std::string> choices,
+                  const std::string& help) {
+    Setting& row = add(key, flag, field, help);
+    row.choices = std::move(choices);
+    return row;
+  }
+
+ private:
+  std::vector<Setting>& table_;
+  std::string section_;
+  unsigned commands_;
+  bool defines_result_;
+};
+
+void add_run(std::vector<Setting>& table, Settings& s) {
+  Rows rows(table, "run", kRun | kTrain, false);
+  rows.add("name", "--name", s.name, "Name of the run (empty: <model>-<dataset>)");
+  rows.add("out", "--out", s.out, "Folder of the run (empty: runs/<name>)");
+  constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench;
+  rows.number("threads", "--threads", s.threads, 0, 4096, "Threads that compute (0: one a core)").commands =
+      kAll;
+  Setting& seed = rows.number("seed", "--seed", s.seed, 0, 9e18,
+                              "Seed of weights, batch order, augmentation and calibration images");
+  seed.commands = kRun | kTrain | kPtq | kQat;
+  seed.defines_result = true;
+}
+
+void add_data(std::vector<Setting>& table, Settings& s) {
+  Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kData, false);
+  // Not defining: what was read is told apart by its hash.
+  rows.choice(
+      "dataset", "--dataset", s.data.dataset, {"cifar10", "fashion-mnist", "mnist", "auto"},
+      "Data set; auto takes CIFAR-10, or Fashion-MNIST where there is neither CIFAR-10 nor a network");
+  rows.add("path", "--data", s.data.path,
+           "Folder or archive with the data (empty: $OCTAVO_DATA, cache, download)");
+  rows.add("download", "--download", s.data.allow_download, "Download CIFAR-10 (162 MiB) if it is not found");
+  rows.add("url", "--url", s.data.url, "Address that CIFAR-10 is downloaded from");
+  rows.add("md5", "--md5", s.data.md5, "MD5 of that archive (empty: not checked)");
+  rows.number("train_limit", "--train-limit", s.train_limit, 0, kUnbounded,
+              "Use the first so many training images (0: all)");
+  rows.number("test_limit", "--test-limit", s.test_limit, 0, kUnbounded,
+              "Use the first so many test images (0: all)");
+}
+
+void add_optimizer(Rows& rows, const std::string& prefix, OptimizerConfig& o) {
+  const auto flag = [&prefix](const std::string& name) { return "--" + prefix + name; };
+  rows.number("lr", flag("lr"), o.lr, 0, 100, "Peak learning rate of SGD");
+  rows.number("momentum", flag("momentum"), o.momentum, 0, 1, "Momentum of SGD");
+  rows.add("nesterov", flag("nesterov"), o.nesterov, "Nesterov momentum");
+  rows.number("weight_decay", flag("weight-decay"), o.weight_decay, 0, 1, "Weight decay (L2)");
+  rows.add("decay_norm_and_bias", flag("decay-norm-and-bias"), o.decay_norm_and_bias,
+           "Decay batch-norm parameters and biases too");
+  rows.choice("schedule", flag("schedule"), o.schedule, schedule_names(), "How the learning rate changes");
+  rows.number("warmup_fraction", flag("warmup-fraction"), o.warmup_fraction, 0, 1,
+              "Part of the steps with a rising learning rate (one-cycle, cosine)");
+  rows.number("step_epochs", flag("step-epochs"), o.step_epochs, 1, kUnbounded,
+              "Epochs between drops (step)");
+  rows.number("step_factor", flag("step-factor"), o.step_factor, 0, 1, "Factor of a drop (step)");
+  rows.number("label_smoothing", flag("label-smoothing"), o.label_smoothing, 0, 0.999,
+              "Part of the label spread over all classes");
+}
+
+void add_train(std::vector<Setting>& table, Settings& s) {
+  Rows model(table, "model", kRun | kTrain, true);
+  model.choice("name", "--model", s.model, model_names(), "Architecture");
+
+  Rows rows(table, "train", kRun | kTrain, true);
+  TrainConfig& t = s.train;
+  rows.number("epochs", "--epochs", t.epochs, 1, 1e6, "Passes over the training images");
+  constexpr unsigned kShared = kRun | kTrain | kQat;
+  rows.number("batch_size", "--batch-size", t.loader.batch_size, 1, 1e6, "Images a step").commands = kShared;
+  add_optimizer(rows, "", t.optimizer);
+  rows.number("crop_padding", "--crop-padding", t.loader.augment.crop_padding, 0, 1024,
+              "Pixels of padding before a random crop (0: no crop)")
+      .commands = kShared;
+  rows.add("flip", "--flip", t.loader.augment.horizontal_flip, "Mirror half of the training images")
+      .commands = kShared;
+  rows.number("cutout", "--cutout", t.loader.augment.cutout, 0, 1024,
+              "Side of a blanked square, pixels (0: none)")
+      .commands = kShared;
+  Setting& workers = rows.number("workers", "--workers", t.loader.workers, 0, 256,
+                                 "Threads that prepare batches ahead (0: none; changes no result)");
+  workers.commands = kShared;
+  workers.defines_result = false;
+  rows.choice("precision", "--precision", t.precision, {"auto", "fp32", "bf16"},
+              "Arithmetic of training; auto takes bf16 where the CPU has it in hardware")
+      .commands = kShared;
+  rows.number("ema_decay", "--ema-decay", t.ema_decay, 0, 0.999999,
+              "Decay of the moving average of the weights that becomes the result (0: off)");
+  rows.number("eval_every", "--eval-every", t.eval_every, 0, 1e6,
+              "Epochs between test accuracies (0: after the last only)");
+}
+
+void add_quantization(std::vector<Setting>& table, Settings& s) {
+  Rows ptq(table, "ptq", kRun | kPtq | kQat, true);
+  ptq.choice("observer", "--observer", s.ptq.observer.kind, observer_names(),
+             "How activation ranges are found");
+  ptq.number("percentile", "--percentile", s.ptq.observer.percentile, 50, 100,
+             "Part of the values a range keeps, percent (percentile)");
+  ptq.number("momentum", "--observer-momentum", s.ptq.observer.momentum, 0, 0.999999,
+             "Weight of the old range (moving-average)");
+  ptq.number("bins", "--bins", s.ptq.observer.bins, 16, 1 << 20,
+             "Bins of the histogram (percentile, mse, entropy)");
+  ptq.number("calibration_samples", "--calibration-samples", s.ptq.calibration_samples, 1, kUnbounded,
+             "Training images, un-augmented, that ranges are found on");
+  ptq.number("batch_size", "--calibration-batch-size", s.ptq.batch_size, 1, 1e5,
+             "Images a calibration batch");
+
+  Rows qat(table, "qat", kRun | kQat, true);
+  TrainConfig& t = s.qat.train;
+  qat.number("epochs", "--qat-epochs", t.epochs, 1, 1e6, "Epochs of quantization-aware fine-tuning");
+  add_optimizer(qat, "qat-", t.optimizer);
+  qat.number("ema_decay", "--qat-ema-decay", t.ema_decay, 0, 0.999999,
+             "Decay of the moving average of the weights that becomes the result (0: off)");
+  qat.number("eval_every", "--qat-eval-every", t.eval_every, 0, 1e6,
+             "Epochs between test accuracies (0: after the last only)");
+  qat.number("freeze_batch_norm", "--freeze-batch-norm", s.qat.freeze_batch_norm, 0, 1,
+             "Part of the epochs after which batch-norm statistics stay fixed");
+  qat.number("freeze_observers", "--freeze-observers", s.qat.freeze_observers, 0, 1,
+             "Part of the epochs after which activation ranges stay fixed");
+  qat.add("learnable_scales", "--learnable-scales", s.qat.learnable_scales, "Train the scales too (LSQ)");
+
+  Rows bench(table, "bench", kRun | kBench, false);
+  bench.number("batches", "--batches", s.batches, 1, 65536, "Batch sizes that latency is measured at");
+  bench.number("warmup", "--warmup", s.warmup, 0, 1e6, "Untimed runs before the timed ones");
+  bench.number("runs", "--runs", s.runs, 1, 1e7, "Timed runs");
+}
+
+}  // namespace
+
+Settings::Settings() {
+  TrainConfig& q = qat.train;
+  q.epochs = 5;
+  q.optimizer.lr = 0.005;
+  q.optimizer.schedule = Schedule::kCosine;
+  q.optimizer.warmup_fraction = 0;
+  q.optimizer.weight_decay = 1e-4;
+  q.optimizer.label_smoothing = 0;
+}
+
+std::vector<Setting> settings_table(Settings& settings) {
+  std::vector<Setting> table;
+  add_run(table, settings);
+  add_data(table, settings);
+  add_train(table, settings);
+  add_quantization(table, settings);
+  return table;
+}
+
+TrainConfig train_config(const Settings& settings) {
+  TrainConfig config = settings.train;
+  config.seed = settings.seed;
+  config.loader.seed = settings.seed;
+  config.threads = settings.threads;
+  return config;
+}
+
+QatConfig qat_config(const Settings& settings) {
+  QatConfig config = settings.qat;
+  config.train.loader = settings.train.loader;
+  config.train.precision = settings.train.precision;
+  config.train.seed = settings.seed;
+  config.train.loader.seed = settings.seed;
+  config.train.threads = settings.threads;
+  return config;
+}
+
+PtqConfig ptq_config(const Settings& settings) {
+  PtqConfig config = settings.ptq;
+  config.seed = settings.seed;
+  return config;
+}
+
+}  // namespace octavo::app

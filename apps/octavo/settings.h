@@ -1,0 +1,107 @@
+/// Every setting of the program, once: the table below drives TOML keys, flags, help, checks and config.toml.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "octavo/data/sources.h"
+#include "octavo/quantize/ptq.h"
+#include "octavo/train/trainer.h"
+
+namespace octavo::app {
+
+/// What the user can choose. Defaults are those of the library where it has one.
+struct Settings {
+  Settings();
+
+  // [run]
+  std::string name;           ///< Empty: <model>-<dataset>.
+  std::filesystem::path out;  ///< Empty: runs/<name>.
+  int threads = 0;            ///< 0: one a core.
+  std::uint64_t seed = 42;
+  // [data]
+  DataRequest data;
+  std::int64_t train_limit = 0;
+  std::int64_t test_limit = 0;
+  // [model]
+  std::string model = "simple-cnn";
+  // [train], [ptq], [qat]
+  TrainConfig train;
+  PtqConfig ptq;
+  QatConfig qat;
+  // [bench]
+  std::vector<std::int64_t> batches{1, 128};
+  int warmup = 10;
+  int runs = 100;
+};
+
+/// A setting's value, whatever its type in Settings.
+using SettingValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+
+/// Commands, as bits: which of them a setting is a flag of.
+enum Command : unsigned {
+  kRun = 1,
+  kTrain = 2,
+  kPtq = 4,
+  kQat = 8,
+  kEval = 16,
+  kBench = 32,
+  kData = 64,
+};
+
+/// One row of the table.
+struct Setting {
+  std::string section;
+  std::string key;
+  std::string flag;  ///< With its dashes.
+  std::string help;  ///< What it is, with its unit.
+  unsigned commands = 0;
+  /// True if a result depends on it, so that a run cannot be resumed with another value.
+  bool defines_result = false;
+  std::function<SettingValue()> get;
+  std::function<void(const SettingValue&)> set;
+  double min = -1e300, max = 1e300;  ///< Inclusive; numbers, and each number of a list.
+  std::vector<std::string> choices;  ///< Empty: any text.
+
+  std::string path() const { return section + "." + key; }
+};
+
+/// The table, bound to `settings`, which must outlive it. In the order of config.toml and help.
+std::vector<Setting> settings_table(Settings& settings);
+
+/// "an integer of at least 1", "one of fp32, bf16, auto".
+std::string expectation(const Setting& setting);
+
+/// As TOML writes it, except that text comes without quotes.
+std::string to_text(const SettingValue& value);
+
+/// Sets from a flag's text. Throws kUsage, naming the flag.
+void assign_text(const Setting& setting, const std::string& text);
+
+/// Applies a TOML file to `settings`. Throws kIo if it cannot be read, kBadInput (syntax) or kUsage (unknown
+/// key, wrong type, value out of range), both with file:line:column.
+void load_config(Settings& settings, const std::filesystem::path& file);
+
+/// The whole table as a commented TOML file that load_config reads back to the same settings.
+std::string to_toml(const Settings& settings);
+
+/// "section.key" -> value of the settings that define a result of one of `commands`.
+std::map<std::string, std::string> defining_settings(const Settings& settings, unsigned commands);
+
+/// All settings as "section.key" -> value.
+std::map<std::string, std::string> flat_settings(const Settings& settings);
+
+/// The element of `known` closest to `text` by edit distance.
+std::string nearest(const std::string& text, const std::vector<std::string>& known);
+
+/// The settings of training and of QAT with seed and threads filled in and the loader shared.
+TrainConfig train_config(const Settings& settings);
+QatConfig qat_config(const Settings& settings);
+PtqConfig ptq_config(const Settings& settings);
+
+}  // namespace octavo::app

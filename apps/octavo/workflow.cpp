@@ -1,0 +1,211 @@
+#include "workflow.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "interrupt.h"
+#include "octavo/core/error.h"
+#include "octavo/core/version.h"
+#include "octavo/eval/evaluate.h"
+#include "octavo/graph/zoo.h"
+#include "octavo/onnx/onnx.h"
+#include "run_folder.h"
+
+namespace octavo::app {
+namespace {
+
+double percent(double fraction) { return 100 * fraction; }
+
+/// Writes how a model came to be into its metadata. Paths, threads and times stay out: the same run gives the
+/// same file.
+void stamp(Graph& graph, const Session& session, const LoadedData& data, const std::string& variant,
+           Command phases) {
+  const Dataset& train = data.pair.train;
+  graph.metadata["octavo.version"] = version();
+  graph.metadata["octavo.created_by"] = "octavo " + version();
+  graph.metadata["octavo.variant"] = variant;
+  graph.metadata["octavo.settings"] = join_settings(defining_settings(session.settings, phases));
+  graph.metadata["octavo.seed"] = std::to_string(session.settings.seed);
+  graph.metadata["octavo.dataset"] = train.name;
+  graph.metadata["octavo.data_hash"] = train.hash;
+}
+
+/// Progress and stop for a phase of training.
+void connect(TrainConfig& config, const Session& session, const TrainSinks& sinks) {
+  config.resume = session.resume;
+  config.stop = session.stop;
+  config.on_progress = [&session, &sinks](const TrainProgress& progress) {
+    session.console.bar(progress);
+    if (sinks.on_step) sinks.on_step(progress);
+  };
+  const std::int64_t epochs = config.epochs;
+  config.on_epoch = [&session, &sinks, epochs](const EpochRecord& r) {
+    const std::string test = r.test_accuracy < 0
+                                 ? std::string()
+                                 : fmt::format(", test accuracy {:.2f} %", percent(r.test_accuracy));
+    session.console.line(fmt::format("{} epoch {}/{}: loss {:.4f}, accuracy {:.2f} %{}, {:.0f} images/s, {}",
+                                     r.phase, r.epoch, epochs, r.train_loss, percent(r.train_accuracy), test,
+                                     r.images_per_second, clock_text(r.seconds)));
+    if (sinks.on_epoch) sinks.on_epoch(r);
+  };
+}
+
+std::map<std::string, QuantParams> activations_of(const Graph& quantized) {
+  std::map<std::string, QuantParams> activations;
+  for (const Value& value : quantized.values) {
+    if (value.quant && !value.constant) activations.emplace(value.name, *value.quant);
+  }
+  return activations;
+}
+
+void limit(Dataset& split, std::int64_t count, const std::string& flag, std::vector<std::string>& notes) {
+  if (count == 0) return;
+  if (count > split.size()) {
+    throw Error(ErrorCode::kUsage, flag,
+                fmt::format("more images than there are; expected at most {}, got {} (0 takes all)",
+                            split.size(), count));
+  }
+  notes.push_back(
+      fmt::format("Only the first {} of {} {} images were used.", count, split.size(), split.split));
+  split = head(split, count);
+}
+
+LoadedData load_named(const Session& session, const std::string& dataset) {
+  LoadedData data;
+  DataRequest request = session.settings.data;
+  request.dataset = dataset;
+  request.stop = session.stop;
+  request.on_note = [&session](const std::string& note) { session.console.line(note); };
+  request.on_progress = [&session](const DownloadProgress& p) {
+    const double part = p.total == 0 ? 0 : static_cast<double>(p.received) / static_cast<double>(p.total);
+    session.console.bar("download", part, bytes_text(p.received));
+  };
+  data.pair = load_dataset(request);
+  if (dataset == "auto" && data.pair.train.name != "cifar10") {
+    data.notes.push_back("CIFAR-10 was neither found nor reachable; Fashion-MNIST stands in for it.");
+  }
+  limit(data.pair.train, session.settings.train_limit, "--train-limit", data.notes);
+  limit(data.pair.test, session.settings.test_limit, "--test-limit", data.notes);
+  return data;
+}
+
+}  // namespace
+
+LoadedData load_data(const Session& session) { return load_named(session, session.settings.data.dataset); }
+
+LoadedData load_data_for(const Session& session, const Graph& model) {
+  const auto own = model.metadata.find("octavo.dataset");
+  if (session.dataset_given || own == model.metadata.end()) return load_data(session);
+  return load_named(session, own->second);
+}
+
+std::string origin_note(const DatasetPair& pair) {
+  if (pair.train.official && pair.test.official) return {};
+  return fmt::format(
+      "These are not the official {} files (their checksums differ), so figures do not compare with "
+      "published ones.",
+      pair.train.name);
+}
+
+TrainResult train_base(const Session& session, const LoadedData& data,
+                       const std::filesystem::path& checkpoint, const TrainSinks& sinks) {
+  const Dataset& images = data.pair.train;
+  Graph graph = make_model(session.settings.model,
+                           {.channels = images.channels,
+                            .height = images.height,
+                            .width = images.width,
+                            .classes = static_cast<std::int64_t>(images.class_names.size())},
+                           session.settings.seed);
+  set_normalization(graph, data.pair.normalization);
+  set_class_names(graph, images.class_names);
+  graph.metadata["octavo.model"] = session.settings.model;
+  TrainConfig config = train_config(session.settings);
+  config.checkpoint = checkpoint;
+  connect(config, session, sinks);
+  TrainResult result = train(graph, images, &data.pair.test, data.pair.normalization, config);
+  for (const auto& [key, value] : graph.metadata) result.graph.metadata.emplace(key, value);
+  stamp(result.graph, session, data, "base", kTrain);
+  return result;
+}
+
+QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Graph& base) {
+  PtqConfig config = ptq_config(session.settings);
+  config.on_progress = [&session](std::int64_t done, std::int64_t total) {
+    throw_if_stopped(session.stop);
+    session.console.bar("calibrate", static_cast<double>(done) / static_cast<double>(total),
+                        fmt::format("{} of {} images", done, total));
+  };
+  PtqResult result = quantize_ptq(base, data.pair.train, normalization_of(base, data.pair), config);
+  stamp(result.graph, session, data, "ptq", kPtq);
+  QuantizedPtq ptq{.graph = std::move(result.graph),
+                   .calibration_images = static_cast<std::int64_t>(result.indices.size()),
+                   .shared_images = count_shared_images(data.pair.train, result.indices, data.pair.test)};
+  ptq.graph.metadata["octavo.calibration_images_in_test"] = std::to_string(ptq.shared_images);
+  return ptq;
+}
+
+std::string leakage_note(const QuantizedPtq& ptq) {
+  if (ptq.shared_images == 0) return {};
+  return fmt::format("{} of the {} calibration images have exactly the pixels of a test image.",
+                     ptq.shared_images, ptq.calibration_images);
+}
+
+QatResult make_qat(const Session& session, const LoadedData& data, const Graph& base, const Graph& ptq,
+                   const std::filesystem::path& checkpoint, const TrainSinks& sinks) {
+  QatConfig config = qat_config(session.settings);
+  config.train.checkpoint = checkpoint;
+  connect(config.train, session, sinks);
+  QatResult result = train_quantized(base, activations_of(ptq), data.pair.train, &data.pair.test,
+                                     normalization_of(base, data.pair), config);
+  for (const auto& [key, value] : ptq.metadata) result.graph.metadata.emplace(key, value);
+  stamp(result.graph, session, data, "qat", kQat);
+  return result;
+}
+
+Normalization normalization_of(const Graph& model, const DatasetPair& pair) {
+  return get_normalization(model).value_or(pair.normalization);
+}
+
+Variant evaluate_file(const Session& session, const LoadedData& data, const std::filesystem::path& path,
+                      const std::string& name) {
+  const Graph graph = load_onnx(path);
+  const CompiledModel model(graph, {.threads = session.settings.threads, .observe = {}});
+  Variant variant;
+  variant.name = name;
+  variant.precision = model.precision();
+  variant.file = path.filename().string();
+  variant.size_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
+  variant.accuracy = evaluate(
+      model, data.pair.test, normalization_of(graph, data.pair),
+      [&session, &name](std::int64_t done, std::int64_t total) {
+        session.console.bar("evaluate " + name, static_cast<double>(done) / static_cast<double>(total),
+                            fmt::format("{} of {} images", done, total));
+      },
+      session.stop);
+  return variant;
+}
+
+std::vector<Latency> measure_all(const Session& session, const Graph& graph, const std::string& name) {
+  std::vector<Latency> measured;
+  for (const std::int64_t batch : session.settings.batches) {
+    throw_if_stopped(session.stop);
+    session.console.bar(
+        "time " + name,
+        static_cast<double>(measured.size()) / static_cast<double>(session.settings.batches.size()),
+        fmt::format("batch {}, {} runs", batch, session.settings.runs));
+    const CompiledModel model(graph,
+                              {.max_batch = batch, .threads = session.settings.threads, .observe = {}});
+    measured.push_back(measure_latency(
+        model, {.batch = batch, .warmup = session.settings.warmup, .runs = session.settings.runs}));
+  }
+  return measured;
+}
+
+double timed(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace octavo::app

@@ -1,0 +1,66 @@
+/// The phases that commands are made of: data, training, PTQ, QAT, measuring. Each reads its input from the
+/// file that the phase before wrote, so a resumed run and an uninterrupted one do the same.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "octavo/data/dataset.h"
+#include "octavo/eval/results.h"
+#include "octavo/graph/graph.h"
+#include "octavo/runtime/runtime.h"
+#include "session.h"
+
+namespace octavo::app {
+
+struct LoadedData {
+  DatasetPair pair;
+  std::vector<std::string> notes;  ///< What a reader of results must know: a stand-in data set, limits.
+};
+
+/// Finds and reads the data set of the settings, cut to the limits.
+LoadedData load_data(const Session& session);
+/// As above, by default the data set that `model` was made from.
+LoadedData load_data_for(const Session& session, const Graph& model);
+
+/// One sentence if the files are not the official ones, else empty.
+std::string origin_note(const DatasetPair& pair);
+
+/// Where epochs and steps go besides the console.
+struct TrainSinks {
+  std::function<void(const TrainProgress&)> on_step;
+  std::function<void(const EpochRecord&)> on_epoch;
+};
+
+/// Trains a new model of the zoo. The graph carries its metadata.
+TrainResult train_base(const Session& session, const LoadedData& data,
+                       const std::filesystem::path& checkpoint, const TrainSinks& sinks);
+
+struct QuantizedPtq {
+  Graph graph;
+  std::int64_t calibration_images = 0;
+  std::int64_t shared_images = 0;  ///< Calibration images whose pixels also occur in the test split.
+};
+QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Graph& base);
+/// One sentence on shared images, or empty.
+std::string leakage_note(const QuantizedPtq& ptq);
+
+/// Fine-tunes `base` from the ranges of `ptq`.
+QatResult make_qat(const Session& session, const LoadedData& data, const Graph& base, const Graph& ptq,
+                   const std::filesystem::path& checkpoint, const TrainSinks& sinks);
+
+/// Normalization of a model: its own, else the data set's.
+Normalization normalization_of(const Graph& model, const DatasetPair& pair);
+
+/// Reads `path` back and measures accuracy and size with the runtime.
+Variant evaluate_file(const Session& session, const LoadedData& data, const std::filesystem::path& path,
+                      const std::string& name);
+
+/// Latency of `model` at each batch size of the settings.
+std::vector<Latency> measure_all(const Session& session, const Graph& model, const std::string& name);
+
+/// Seconds that `work` takes.
+double timed(const std::function<void()>& work);
+
+}  // namespace octavo::app
