@@ -1,0 +1,162 @@
+#include "float_model.h"
+
+#include <array>
+#include <ranges>
+
+#include "fast_ops.h"
+#include "octavo/core/error.h"
+#include "octavo/kernels/conv3x3.h"
+#include "operators.h"
+
+namespace octavo::train_detail {
+
+FloatModel::FloatModel(const Graph& graph, bool fast_kernels)
+    : graph_(graph),
+      fast_kernels_(fast_kernels && fast_training_kernels_available()),
+      tensors_(graph.values.size()) {
+  if (graph_.quantized()) {
+    throw Error(ErrorCode::kUnsupported, graph_.name,
+                "the model is quantized already; expected a float one (train the model it was made from)");
+  }
+  for (const Node& node : graph_.nodes) {
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const auto id = static_cast<std::size_t>(node.inputs[i]);
+      const Value& value = graph_.values[id];
+      if (!value.constant || tensors_[id].defined()) continue;
+      tensors_[id] = to_aten(*value.constant);
+      if (is_parameter(node.op, i)) {
+        tensors_[id].requires_grad_();
+        parameters_.push_back({value.name, tensors_[id], i == 1 && node.op != Op::kBatchNormalization});
+      } else if (is_statistic(node.op, i)) {
+        statistics_.push_back({value.name, tensors_[id]});
+      }
+    }
+  }
+  make_steps();
+}
+
+void FloatModel::make_steps() {
+  const std::vector<FusedGroup> groups = fuse(graph_);
+  std::vector<bool> done(graph_.nodes.size(), false);
+  for (const FusedGroup& group : groups) {
+    if (done[static_cast<std::size_t>(group.anchor)]) continue;
+    Step step{.group = group, .output = group.output, .finished = {}};
+    const std::vector<int> consumers = graph_.consumers(group.output);
+    if (consumers.size() == 1 && group.output != graph_.output && can_pool(group, consumers[0])) {
+      step.pool = consumers[0];
+      step.output = node(step.pool).output;
+      done[static_cast<std::size_t>(step.pool)] = true;
+    }
+    steps_.push_back(std::move(step));
+  }
+  // From the end: the first step met that reads a value is the last that does.
+  std::vector<bool> read(graph_.values.size(), false);
+  read[static_cast<std::size_t>(graph_.output)] = true;
+  for (Step& step : std::views::reverse(steps_)) {
+    for (const ValueId id : {step.group.input, step.group.residual}) {
+      if (id == kNoValue || graph_.value(id).constant || read[static_cast<std::size_t>(id)]) continue;
+      read[static_cast<std::size_t>(id)] = true;
+      step.finished.push_back(id);
+    }
+  }
+}
+
+/// The kernel pools after conv -> batch norm [-> Relu], 2x2 by 2 without padding.
+bool FloatModel::can_pool(const FusedGroup& group, int index) const {
+  const Node& pool = node(index);
+  const bool relu_or_none = group.activation < 0 || node(group.activation).op == Op::kRelu;
+  if (!fast_kernels_ || group.batch_norm < 0 || group.add >= 0 || !relu_or_none || pool.op != Op::kMaxPool) {
+    return false;
+  }
+  const Shape& shape = graph_.value(group.output).shape;
+  const auto& window = pool.as<PoolAttributes>();
+  const bool even = shape[2] % 2 == 0 && shape[3] % 2 == 0;
+  return window.kernel == std::array<std::int64_t, 2>{2, 2} && window.strides == window.kernel &&
+         window.pads == std::array<std::int64_t, 4>{} && (even || !window.ceil_mode) && shape[2] >= 2 &&
+         shape[3] >= 2;
+}
+
+Graph FloatModel::snapshot() const {
+  Graph result = graph_;
+  for (std::size_t id = 0; id < tensors_.size(); ++id) {
+    if (result.values[id].constant && tensors_[id].defined())
+      from_aten(tensors_[id], *result.values[id].constant);
+  }
+  return result;
+}
+
+at::Tensor FloatModel::run(const at::Tensor& images, bool training) {
+  const auto slot = [&](ValueId id) -> at::Tensor& { return tensors_[static_cast<std::size_t>(id)]; };
+  slot(graph_.input) = images;
+  for (const Step& step : steps_) {
+    slot(step.output) = run_step(step, training);
+    for (const ValueId id : step.finished) slot(id) = at::Tensor();
+  }
+  return std::move(slot(graph_.output));
+}
+
+at::Tensor FloatModel::run_step(const Step& step, bool training) const {
+  const FusedGroup& group = step.group;
+  const Node& anchor = node(group.anchor);
+  const at::Tensor& x = tensor(group.input);
+  bool activated = false;
+  at::Tensor y;
+  switch (anchor.op) {
+    case Op::kConv:
+      y = run_convolution(step, training, activated);
+      break;
+    case Op::kGemm:
+      y = at::linear(x, tensor(anchor.inputs[1]), optional_input(anchor, 2));
+      break;
+    case Op::kBatchNormalization:
+      y = normalize(anchor, x, training);
+      break;
+    default:
+      y = apply_operator(anchor, x, anchor.op == Op::kAdd ? tensor(group.residual) : at::Tensor());
+  }
+  if (group.add >= 0) y = y + tensor(group.residual);
+  if (group.activation >= 0 && !activated) {
+    const Node& activation = node(group.activation);
+    // The group's own intermediate result: nobody else sees it, so ReLU may overwrite it.
+    y = activation.op == Op::kRelu ? at::relu_(y) : apply_operator(activation, y, {});
+  }
+  return y;
+}
+
+at::Tensor FloatModel::run_convolution(const Step& step, bool training, bool& activated) const {
+  const FusedGroup& group = step.group;
+  const Node& conv = node(group.anchor);
+  const auto& attributes = conv.as<ConvAttributes>();
+  const at::Tensor& x = tensor(group.input);
+  const at::Tensor& weight = tensor(conv.inputs[1]);
+  const at::Tensor bias = optional_input(conv, 2);
+  const bool fast_norm = fast_kernels_ && training && group.batch_norm >= 0;
+  // Training-mode batch norm subtracts the batch's mean, and with it the bias, whose gradient is therefore
+  // zero: it is left to the running mean.
+  const at::Tensor added = fast_norm ? at::Tensor() : bias;
+  at::Tensor y = fast_kernels_ && fast_convolution_applies(attributes)
+                     ? convolve_3x3(x, weight, added)
+                     : convolve(x, weight, added, attributes);
+  if (group.batch_norm < 0) return y;
+  const Node& norm = node(group.batch_norm);
+  if (!fast_norm) {
+    y = normalize(norm, y, training);
+    if (step.pool < 0) return y;
+    if (group.activation >= 0) y = at::relu_(y);
+    activated = true;
+    return apply_operator(node(step.pool), y, {});
+  }
+  activated = group.activation >= 0 && group.add < 0 && node(group.activation).op == Op::kRelu;
+  return fast_batch_norm(
+      y, {tensor(norm.inputs[1]), tensor(norm.inputs[2]), tensor(norm.inputs[3]), tensor(norm.inputs[4])},
+      bias.defined() ? bias.detach() : bias, norm.as<BatchNormAttributes>(), activated, step.pool >= 0);
+}
+
+at::Tensor FloatModel::normalize(const Node& norm, const at::Tensor& x, bool training) const {
+  const auto& a = norm.as<BatchNormAttributes>();
+  return at::batch_norm(x, tensor(norm.inputs[1]), tensor(norm.inputs[2]), tensor(norm.inputs[3]),
+                        tensor(norm.inputs[4]), training, 1.0 - static_cast<double>(a.momentum),
+                        static_cast<double>(a.epsilon), false);
+}
+
+}  // namespace octavo::train_detail

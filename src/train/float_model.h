@@ -1,0 +1,50 @@
+/// Float training: walks the graph's fused groups and lets autograd differentiate them.
+#pragma once
+
+#include <vector>
+
+#include "model.h"
+#include "octavo/graph/passes.h"
+
+namespace octavo::train_detail {
+
+class FloatModel final : public Model {
+ public:
+  /// `fast_kernels`: use Octavo's float32 training kernels where they apply; ATen's otherwise. Throws
+  /// kUnsupported if the graph is quantized already.
+  explicit FloatModel(const Graph& graph, bool fast_kernels);
+
+  at::Tensor forward(const at::Tensor& images) override { return run(images, true); }
+  Graph snapshot() const override;
+
+  /// `training` false: running statistics normalize and stay as they are.
+  at::Tensor run(const at::Tensor& images, bool training);
+
+ private:
+  /// A fused group and, if it runs with it, the 2x2 max pool after it.
+  struct Step {
+    FusedGroup group;
+    int pool = -1;
+    ValueId output = kNoValue;
+    std::vector<ValueId> finished;  ///< Values that no later step reads.
+  };
+
+  void make_steps();
+  bool can_pool(const FusedGroup& group, int node) const;
+  at::Tensor run_step(const Step& step, bool training) const;
+  at::Tensor run_convolution(const Step& step, bool training, bool& activated) const;
+  at::Tensor normalize(const Node& node, const at::Tensor& x, bool training) const;
+  const Node& node(int index) const { return graph_.nodes[static_cast<std::size_t>(index)]; }
+  const at::Tensor& tensor(ValueId id) const { return tensors_[static_cast<std::size_t>(id)]; }
+  /// A node's optional input; undefined if it has none.
+  at::Tensor optional_input(const Node& node, std::size_t index) const {
+    return index < node.inputs.size() ? tensor(node.inputs[index]) : at::Tensor();
+  }
+
+  Graph graph_;
+  bool fast_kernels_;
+  std::vector<Step> steps_;
+  std::vector<at::Tensor> tensors_;  ///< By value id: constants for good, others while run() needs them.
+};
+
+}  // namespace octavo::train_detail
