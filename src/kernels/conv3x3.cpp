@@ -1,0 +1,63 @@
+#include "octavo/kernels/conv3x3.h"
+
+#include <string>
+
+#include "conv3x3_impl.h"
+#include "octavo/core/error.h"
+#include "workspace.h"
+
+namespace octavo {
+namespace {
+
+void check(const Conv3x3Shape& s) {
+  if (s.n >= 1 && s.h >= 1 && s.w >= 1 && s.c_in >= 1 && s.c_out >= 1) return;
+  throw Error(ErrorCode::kBadInput, "conv3x3",
+              "bad sizes; expected n, h, w, c_in and c_out of at least 1, got " + std::to_string(s.n) + ", " +
+                  std::to_string(s.h) + ", " + std::to_string(s.w) + ", " + std::to_string(s.c_in) + " and " +
+                  std::to_string(s.c_out));
+}
+
+}  // namespace
+
+bool fast_training_kernels_available() {
+#if defined(__x86_64__)
+  static const bool available = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return available;
+#else
+  return false;
+#endif
+}
+
+void release_kernel_workspace() { kernels::release_scratch(); }
+
+void conv3x3_forward(const Conv3x3Shape& shape, const float* x, const float* weight, const float* bias,
+                     float* y, WeightLayout layout) {
+  check(shape);
+  const auto strides = kernels::weight_strides(shape, layout);
+  if (!fast_training_kernels_available()) return kernels::plain::forward(shape, x, weight, strides, bias, y);
+  if (shape.c_in < kernels::kThinChannels)
+    return kernels::direct::forward(shape, x, weight, strides, bias, y);
+  kernels::winograd::forward(shape, x, weight, strides, bias, y);
+}
+
+void conv3x3_backward_data(const Conv3x3Shape& shape, const float* dy, const float* weight, float* dx,
+                           WeightLayout layout) {
+  check(shape);
+  const auto strides = kernels::weight_strides(shape, layout);
+  if (!fast_training_kernels_available())
+    return kernels::plain::backward_data(shape, dy, weight, strides, dx);
+  kernels::winograd::backward_data(shape, dy, weight, strides, dx);
+}
+
+void conv3x3_backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy, float* dweight,
+                              float* dbias, WeightLayout layout) {
+  check(shape);
+  const auto strides = kernels::weight_strides(shape, layout);
+  if (!fast_training_kernels_available())
+    return kernels::plain::backward_weights(shape, x, dy, dweight, strides, dbias);
+  if (shape.c_in < kernels::kThinChannels)
+    return kernels::direct::backward_weights(shape, x, dy, dweight, strides, dbias);
+  kernels::winograd::backward_weights(shape, x, dy, dweight, strides, dbias);
+}
+
+}  // namespace octavo
