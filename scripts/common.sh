@@ -1,0 +1,42 @@
+# Shared by the scripts beside this file: packages, build settings, messages. Sourced, not run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Debian packages that the program is built with and runs on.
+build_packages=(
+  g++ cmake ninja-build ca-certificates
+  libtorch-dev libgloo-dev libopenblas0-pthread libdnnl-dev ocl-icd-opencl-dev
+  libonnx-dev libprotobuf-dev protobuf-compiler
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
+  libcurl4-openssl-dev libarchive-dev libssl-dev zlib1g-dev libpng-dev
+  dataset-fashion-mnist
+)
+# What the tests, benchmarks and checks need besides.
+test_packages=(libgtest-dev libbenchmark-dev libonnx-testdata chromium clang clang-format libclang-rt-14-dev)
+
+say() { printf '\n== %s\n' "$*"; }
+
+# Installs the packages that are not there yet; touches nothing when none is missing.
+install_packages() {
+  local missing=() package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "Installing ${missing[*]}"
+  local as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# A LibTorch source file takes up to 2 GB to compile, so memory may allow fewer jobs than there are cores.
+build_jobs() {
+  local cores memory_gb
+  cores=$(nproc)
+  memory_gb=$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
+  local jobs=$((memory_gb / 2 < cores ? memory_gb / 2 : cores))
+  echo $((jobs > 1 ? jobs : 1))
+}
+
+if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
