@@ -1,1 +1,162 @@
 #include "octavo/runtime/runtime.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "octavo/core/error.h"
+#include "octavo/core/parallel.h"
+#include "octavo/graph/passes.h"
+#include "runtime/compiler.h"
+#include "runtime/integer_groups.h"
+#include "runtime/onednn.h"
+
+namespace octavo {
+
+struct CompiledModel::Plan {
+  Graph graph;  // Folded; programs for further batch sizes are made from it.
+  CompileOptions options;
+  std::vector<ValueId> observe;     // In ids of the folded graph...
+  std::vector<ValueId> observe_as;  // ...and of the caller's.
+  bool integer = false;
+
+  // Programs by batch size, made when first asked for. Their addresses stay.
+  mutable std::mutex mutex;
+  mutable std::map<std::int64_t, std::unique_ptr<const Program>> programs;
+
+  const Program& program(std::int64_t batch) const {
+    const std::lock_guard lock(mutex);
+    auto& slot = programs[batch];
+    if (!slot) {
+      omp_set_num_threads(options.threads);  // oneDNN tunes its kernels for the threads it sees now.
+      slot = std::make_unique<const Program>(compile_program(graph, batch, observe));
+    }
+    return *slot;
+  }
+};
+
+struct CompiledModel::Context::State {
+  Tensor arena;
+  std::shared_ptr<void> stream = onednn::make_stream();
+  std::vector<std::byte*> buffers;
+};
+
+CompiledModel::Context::Context(const CompiledModel& model) : state_(std::make_unique<State>()) {
+  const Program& program = model.plan_->program(model.max_batch());
+  state_->arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
+}
+CompiledModel::Context::Context(Context&&) noexcept = default;
+CompiledModel::Context& CompiledModel::Context::operator=(Context&&) noexcept = default;
+CompiledModel::Context::~Context() = default;
+
+CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) {
+  validate(graph);
+  if (options.max_batch < 1) {
+    throw Error(ErrorCode::kUsage, "max_batch",
+                "expected at least 1, got " + std::to_string(options.max_batch));
+  }
+  if (options.threads < 0) {
+    throw Error(ErrorCode::kUsage, "threads", "expected at least 0, got " + std::to_string(options.threads));
+  }
+  auto plan = std::make_unique<Plan>();
+  plan->graph = fold_batch_norm(graph);
+  plan->options = options;
+  if (options.threads == 0) plan->options.threads = num_threads();
+  const auto groups = fuse(plan->graph);
+  plan->integer =
+      std::ranges::any_of(groups, [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
+  for (const ValueId id : options.observe) {
+    // Folding renumbers values but keeps the names of those that remain.
+    const ValueId folded = plan->graph.find_value(graph.value(id).name);
+    const bool made = folded == plan->graph.input ||
+                      std::ranges::any_of(groups, [&](const FusedGroup& g) { return g.output == folded; });
+    if (folded == kNoValue || !made) {
+      throw Error(ErrorCode::kUsage, graph.name,
+                  "value '" + graph.value(id).name + "' cannot be observed; it lies inside a fused group");
+    }
+    if (graph.quantized()) throw Error(ErrorCode::kUsage, graph.name, "only a float graph can be observed");
+    plan->observe.push_back(folded);
+    plan->observe_as.push_back(id);
+  }
+  const int threads_before = num_threads();
+  plan->program(options.max_batch);
+  set_num_threads(threads_before);
+  plan_ = std::move(plan);
+}
+
+CompiledModel::CompiledModel(CompiledModel&&) noexcept = default;
+CompiledModel& CompiledModel::operator=(CompiledModel&&) noexcept = default;
+CompiledModel::~CompiledModel() = default;
+
+void CompiledModel::run(Context& context, std::span<const float> input, std::int64_t batch,
+                        std::span<float> logits) const {
+  run_observed(context, input, batch, logits, {});
+}
+
+void CompiledModel::run_observed(Context& context, std::span<const float> input, std::int64_t batch,
+                                 std::span<float> logits, const ValueObserver& observer) const {
+  const Shape& shape = input_shape();
+  const auto expect = [&](bool ok, const char* what, std::int64_t wanted, std::int64_t got) {
+    if (ok) return;
+    throw Error(ErrorCode::kBadInput, plan_->graph.name,
+                std::string(what) + "; expected " + std::to_string(wanted) + ", got " + std::to_string(got));
+  };
+  expect(batch >= 1 && batch <= max_batch(), "batch outside 1 to the compiled maximum", max_batch(), batch);
+  const std::int64_t inputs = batch * shape[1] * shape[2] * shape[3];
+  expect(static_cast<std::int64_t>(input.size()) == inputs, "wrong number of input values", inputs,
+         static_cast<std::int64_t>(input.size()));
+  expect(static_cast<std::int64_t>(logits.size()) == batch * classes(), "wrong number of logits",
+         batch * classes(), static_cast<std::int64_t>(logits.size()));
+
+  const Program& program = plan_->program(batch);
+  Context::State& state = *context.state_;
+  if (state.arena.size_bytes() < program.arena_bytes) {
+    // A smaller batch may pick kernels that want more scratch memory.
+    state.arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
+  }
+  state.buffers.resize(program.offsets.size());
+  for (std::size_t i = 2; i < program.offsets.size(); ++i)
+    state.buffers[i] = state.arena.raw() + program.offsets[i];
+  // The input buffer is never written.
+  state.buffers[kInputBuffer] = reinterpret_cast<std::byte*>(const_cast<float*>(input.data()));
+  state.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data());
+
+  ValueObserver renamed;
+  if (observer) {
+    renamed = [&](ValueId id, std::span<const float> values) {
+      const auto index = std::ranges::find(plan_->observe, id) - plan_->observe.begin();
+      observer(plan_->observe_as[static_cast<std::size_t>(index)], values);
+    };
+  }
+  const int threads_before = num_threads();
+  omp_set_num_threads(plan_->options.threads);
+  const StepArguments arguments{.buffers = state.buffers,
+                                .stream = state.stream.get(),
+                                .observer = observer ? &renamed : nullptr,
+                                .threads = plan_->options.threads};
+  for (const auto& step : program.steps) step->run(arguments);
+  omp_set_num_threads(threads_before);
+}
+
+const Shape& CompiledModel::input_shape() const { return plan_->graph.value(plan_->graph.input).shape; }
+
+std::int64_t CompiledModel::classes() const {
+  const Shape& shape = plan_->graph.value(plan_->graph.output).shape;
+  return element_count(Shape(shape.begin() + 1, shape.end()));
+}
+
+std::int64_t CompiledModel::max_batch() const { return plan_->options.max_batch; }
+int CompiledModel::threads() const { return plan_->options.threads; }
+std::string CompiledModel::precision() const { return plan_->integer ? "int8" : "fp32"; }
+
+std::vector<std::string> CompiledModel::describe() const {
+  std::vector<std::string> lines;
+  for (const auto& step : plan_->program(max_batch()).steps) lines.push_back(step->label());
+  return lines;
+}
+
+std::string onednn_version() { return onednn::version(); }
+
+}  // namespace octavo

@@ -72,4 +72,7 @@ class CompiledModel {
   std::unique_ptr<const Plan> plan_;
 };
 
+/// Version of oneDNN, "2.6.3".
+std::string onednn_version();
+
 }  // namespace octavo

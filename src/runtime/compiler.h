@@ -1,0 +1,16 @@
+// From a graph to a program for one batch size.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "octavo/graph/graph.h"
+#include "runtime/step.h"
+
+namespace octavo {
+
+/// `graph` has its batch norms folded. The program refers to nothing in it. Throws kUnsupported, naming the
+/// node.
+Program compile_program(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe);
+
+}  // namespace octavo

@@ -1,0 +1,77 @@
+// Integer kernels, channels last (NHWC), one table an instruction set. All tables compute exactly the same
+// bits.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "runtime/integer_groups.h"
+
+namespace octavo {
+
+/// A convolution (or matrix product) ready to run: geometry, packed weights and epilogue constants.
+struct Int8Conv {
+  std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1;
+  std::int64_t c_in = 0, c_out = 0;
+  ConvAttributes window;
+
+  // Weights as int16 so that a multiply-add of pairs is exact: no saturation on any CPU.
+  // [group][panel of kPanel output channels][pair of k][channel in panel][2], k running over (ky, kx,
+  // channel).
+  static constexpr std::int64_t kPanel = 16;
+  std::vector<std::int16_t> weights;
+  std::int64_t k = 0;       ///< kH * kW * c_in / group
+  std::int64_t panels = 0;  ///< Per group.
+  // Per group and panel, padded to whole panels.
+  std::vector<float> bias;
+  std::vector<float> multiplier;
+
+  std::int32_t x_zero_point = 0;
+  bool has_residual = false;
+  std::int32_t residual_zero_point = 0;
+  float residual_multiplier = 0;
+  bool output_is_float = false;
+  std::int32_t y_zero_point = 0, y_min = 0, y_max = 255;
+  float float_min = 0, float_max = 0;
+};
+
+Int8Conv prepare_int8_conv(const IntegerConv& conv, std::int64_t in_h, std::int64_t in_w, std::int64_t out_h,
+                           std::int64_t out_w);
+
+/// A pooling window over [batch, h, w, c].
+struct Int8Pool {
+  std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1, channels = 0;
+  IntegerAverage parameters;  ///< The window; the rest matters to averages alone.
+};
+
+/// `x` may be read up to kReadSlack bytes past its end; buffers are laid out for that.
+inline constexpr std::size_t kReadSlack = 64;
+
+struct Int8Kernels {
+  const char* isa;
+  /// y: uint8, or float where the convolution says so. `residual` is laid out like y.
+  void (*conv)(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+               void* y, int threads);
+  void (*max_pool)(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
+                   int threads);
+  void (*average_pool)(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
+                       int threads);
+  void (*add)(const IntegerAdd& add, std::int64_t count, const std::uint8_t* a, const std::uint8_t* b,
+              std::uint8_t* y, int threads);
+  /// float [batch, channels, plane] to uint8 [batch, plane, channels].
+  void (*quantize)(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
+                   const float* x, std::uint8_t* y, int threads);
+  /// uint8 [batch, plane, channels] to float [batch, channels, plane].
+  void (*dequantize)(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
+                     const std::uint8_t* x, float* y, int threads);
+};
+
+/// Portable C++.
+const Int8Kernels& int8_kernels_generic();
+/// AVX2 and FMA.
+const Int8Kernels& int8_kernels_avx2();
+/// The best table that this CPU runs.
+const Int8Kernels& int8_kernels();
+
+}  // namespace octavo

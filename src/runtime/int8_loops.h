@@ -1,0 +1,259 @@
+// The parts of the integer kernels that are the same for every instruction set. Each kernel file includes
+// this in its own anonymous namespace and is compiled for its own set, so the compiler vectorizes these loops
+// for it. NOLINTBEGIN(llvm-header-guard) No include guard on purpose: see above.
+
+/// Rows of the convolution seen as a matrix product: one row an output pixel, k columns, int16, padding
+/// written out. `Widen(dst, src, n)` copies n bytes as int16 and may write up to 15 elements and read 15
+/// bytes too far.
+template <typename Widen>
+void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, std::int64_t first_row,
+               std::int64_t rows, std::int16_t* packed, std::int64_t stride, const Widen& widen) {
+  const auto& w = conv.window;
+  const std::int64_t channels = conv.c_in / w.group;
+  const auto fill = [&](std::int16_t* target, std::int64_t count) {
+    std::fill_n(target, count, static_cast<std::int16_t>(conv.x_zero_point));
+  };
+  // Taps beside each other are beside each other in memory too: copy a whole row of the window at once.
+  const bool contiguous = w.dilations[1] == 1 && w.group == 1;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t row = first_row + r;
+    const std::int64_t ox = row % conv.out_w;
+    const std::int64_t oy = row / conv.out_w % conv.out_h;
+    const std::uint8_t* image = x + row / (conv.out_w * conv.out_h) * (conv.in_h * conv.in_w * conv.c_in);
+    const std::int64_t x0 = ox * w.strides[1] - w.pads[1];
+    std::int16_t* target = packed + r * stride;
+    for (std::int64_t ky = 0; ky < w.kernel[0]; ++ky) {
+      const std::int64_t iy = oy * w.strides[0] - w.pads[0] + ky * w.dilations[0];
+      if (iy < 0 || iy >= conv.in_h) {
+        fill(target, w.kernel[1] * channels);
+        target += w.kernel[1] * channels;
+        continue;
+      }
+      const std::uint8_t* line = image + iy * conv.in_w * conv.c_in + group * channels;
+      if (contiguous) {
+        const std::int64_t left = std::clamp<std::int64_t>(-x0, 0, w.kernel[1]);
+        const std::int64_t right = std::clamp<std::int64_t>(conv.in_w - x0, left, w.kernel[1]);
+        fill(target, left * channels);
+        if (right > left)
+          widen(target + left * channels, line + (x0 + left) * channels, (right - left) * channels);
+        fill(target + right * channels, (w.kernel[1] - right) * channels);
+        target += w.kernel[1] * channels;
+        continue;
+      }
+      for (std::int64_t kx = 0; kx < w.kernel[1]; ++kx) {
+        const std::int64_t ix = x0 + kx * w.dilations[1];
+        if (ix < 0 || ix >= conv.in_w) {
+          fill(target, channels);
+        } else {
+          widen(target, line + ix * conv.c_in, channels);
+        }
+        target += channels;
+      }
+    }
+  }
+}
+
+/// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
+/// channels over it. `Isa::tile<R>(a, stride, pairs, b, accumulators)` makes R x 16 int32 sums; `Isa::finish`
+/// stores one row of them.
+template <typename Isa>
+void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+              void* y, int threads) {
+  constexpr std::int64_t kRows = Isa::kRows;
+  const std::int64_t rows = batch * conv.out_h * conv.out_w;
+  const std::int64_t pairs = (conv.k + 1) / 2;
+  const std::int64_t stride = (pairs * 2 + 15) / 16 * 16 + 16;
+  // A block of packed rows takes part of the L2 cache and leaves room for a panel of weights.
+  constexpr std::int64_t kBlockBytes = 160 * 1024;
+  const std::int64_t fitting = kBlockBytes / (stride * 2) / kRows * kRows;
+  const std::int64_t block = std::clamp<std::int64_t>(fitting, kRows, 96 * kRows);
+  const std::int64_t out_group = conv.c_out / conv.window.group;
+
+  const auto work = [&](std::int64_t row_begin, std::int64_t row_end, std::int64_t panel_begin,
+                        std::int64_t panel_end) {
+    thread_local std::vector<std::int16_t> packed;
+    packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
+    alignas(64) std::int32_t sums[kRows * Int8Conv::kPanel];
+    for (std::int64_t first = row_begin; first < row_end; first += block) {
+      const std::int64_t count = std::min(block, row_end - first);
+      for (std::int64_t group = 0; group < conv.window.group; ++group) {
+        pack_rows(conv, group, x, first, count, packed.data(), stride, Isa::widen);
+        for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+          const std::int64_t index = group * conv.panels + panel;
+          const std::int16_t* b = conv.weights.data() + index * pairs * 2 * Int8Conv::kPanel;
+          const std::int64_t channel = group * out_group + panel * Int8Conv::kPanel;
+          const std::int64_t width = std::min(Int8Conv::kPanel, out_group - panel * Int8Conv::kPanel);
+          for (std::int64_t r = 0; r < count; r += kRows) {
+            const std::int64_t height = std::min(kRows, count - r);
+            Isa::tile(packed.data() + r * stride, stride, pairs, b, sums, height);
+            for (std::int64_t i = 0; i < height; ++i) {
+              const std::int64_t offset = (first + r + i) * conv.c_out + channel;
+              Isa::finish(conv, index, sums + i * Int8Conv::kPanel, width, residual, y, offset);
+            }
+          }
+        }
+      }
+    }
+  };
+  // Few rows (late layers, batch 1): share the output channels out instead, so that no thread idles.
+  if (rows < threads * 4 * kRows && conv.panels >= threads) {
+    parallel_for(
+        conv.panels, 1, [&](auto begin, auto end) { work(0, rows, begin, end); }, threads);
+  } else {
+    parallel_for(
+        rows, kRows, [&](auto begin, auto end) { work(begin, end, 0, conv.panels); }, threads);
+  }
+}
+
+/// One row of sums to outputs, one channel at a time: the contract as it is written.
+inline void finish_scalar(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
+                          std::int64_t width, const std::uint8_t* residual, void* y, std::int64_t offset) {
+  for (std::int64_t j = 0; j < width; ++j) {
+    const auto c = static_cast<std::size_t>(index * Int8Conv::kPanel + j);
+    float value = (static_cast<float>(sums[j]) + conv.bias[c]) * conv.multiplier[c];
+    if (conv.has_residual) {
+      value = add_residual(value, residual[offset + j], conv.residual_zero_point, conv.residual_multiplier);
+    }
+    if (conv.output_is_float) {
+      static_cast<float*>(y)[offset + j] = std::min(std::max(value, conv.float_min), conv.float_max);
+    } else {
+      static_cast<std::uint8_t*>(y)[offset + j] =
+          static_cast<std::uint8_t>(requantize(value, conv.y_zero_point, conv.y_min, conv.y_max));
+    }
+  }
+}
+
+/// Calls body(n, oy, ox, first tap row, end, first tap column, end) for each output pixel; taps are clipped
+/// to the image.
+template <typename Body>
+void for_each_window(const Int8Pool& pool, std::int64_t batch, int threads, const Body& body) {
+  const auto& w = pool.parameters.window;
+  parallel_for(
+      batch * pool.out_h, 1,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t line = begin; line < end; ++line) {
+          const std::int64_t oy = line % pool.out_h;
+          const std::int64_t top = oy * w.strides[0] - w.pads[0];
+          for (std::int64_t ox = 0; ox < pool.out_w; ++ox) {
+            const std::int64_t left = ox * w.strides[1] - w.pads[1];
+            body(line / pool.out_h, oy, ox, top, left);
+          }
+        }
+      },
+      threads);
+}
+
+void max_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y, int threads) {
+  const auto& w = pool.parameters.window;
+  const std::int64_t channels = pool.channels;
+  for_each_window(pool, batch, threads, [&](auto n, auto oy, auto ox, auto top, auto left) {
+    std::uint8_t* __restrict target = y + ((n * pool.out_h + oy) * pool.out_w + ox) * channels;
+    std::fill_n(target, channels, std::uint8_t{0});
+    for (auto iy = std::max<std::int64_t>(top, 0); iy < std::min(top + w.kernel[0], pool.in_h); ++iy) {
+      for (auto ix = std::max<std::int64_t>(left, 0); ix < std::min(left + w.kernel[1], pool.in_w); ++ix) {
+        const std::uint8_t* __restrict source = x + ((n * pool.in_h + iy) * pool.in_w + ix) * channels;
+        for (std::int64_t c = 0; c < channels; ++c) target[c] = std::max(target[c], source[c]);
+      }
+    }
+  });
+}
+
+void average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
+                  int threads) {
+  const IntegerAverage& p = pool.parameters;
+  const auto& w = p.window;
+  for_each_window(pool, batch, threads, [&](auto n, auto oy, auto ox, auto top, auto left) {
+    const auto top_in = std::max<std::int64_t>(top, 0);
+    const auto left_in = std::max<std::int64_t>(left, 0);
+    const auto bottom_in = std::min(top + w.kernel[0], pool.in_h);
+    const auto right_in = std::min(left + w.kernel[1], pool.in_w);
+    const auto inside = static_cast<std::int32_t>((bottom_in - top_in) * (right_in - left_in));
+    std::int32_t count = inside;
+    if (w.count_include_pad) {
+      const auto bottom = std::min(top + w.kernel[0], pool.in_h + w.pads[2]);
+      const auto right = std::min(left + w.kernel[1], pool.in_w + w.pads[3]);
+      count = static_cast<std::int32_t>((bottom - top) * (right - left));
+    }
+    constexpr std::int64_t kChunk = 256;
+    for (std::int64_t c0 = 0; c0 < pool.channels; c0 += kChunk) {
+      const std::int64_t width = std::min(kChunk, pool.channels - c0);
+      std::int32_t sums[kChunk] = {};
+      for (auto iy = top_in; iy < bottom_in; ++iy) {
+        for (auto ix = left_in; ix < right_in; ++ix) {
+          const std::uint8_t* source = x + ((n * pool.in_h + iy) * pool.in_w + ix) * pool.channels + c0;
+          for (std::int64_t c = 0; c < width; ++c) sums[c] += source[c];
+        }
+      }
+      std::uint8_t* target = y + ((n * pool.out_h + oy) * pool.out_w + ox) * pool.channels + c0;
+      for (std::int64_t c = 0; c < width; ++c) {
+        const float value = average(sums[c] - inside * p.x_zero_point, count, p.multiplier);
+        target[c] = static_cast<std::uint8_t>(requantize(value, p.y_zero_point, p.y_min, p.y_max));
+      }
+    }
+  });
+}
+
+void add(const IntegerAdd& p, std::int64_t count, const std::uint8_t* a, const std::uint8_t* b,
+         std::uint8_t* y, int threads) {
+  parallel_for(
+      count, 4096,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const float first = static_cast<float>(a[i] - p.a_zero_point) * p.a_multiplier;
+          const float sum = add_residual(first, b[i], p.b_zero_point, p.b_multiplier);
+          y[i] = static_cast<std::uint8_t>(requantize(sum, p.y_zero_point, p.y_min, p.y_max));
+        }
+      },
+      threads);
+}
+
+void quantize_nchw(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
+                   const float* x, std::uint8_t* y, int threads) {
+  const float scale = params.scale();
+  const std::int32_t zero_point = params.zero_point();
+  const auto lo = static_cast<float>(params.qmin - zero_point);
+  const auto hi = static_cast<float>(params.qmax - zero_point);
+  parallel_for(
+      batch, 1,
+      [&](std::int64_t begin, std::int64_t end) {
+        constexpr std::int64_t kChunk = 512;
+        std::uint8_t line[kChunk];
+        for (std::int64_t n = begin; n < end; ++n) {
+          for (std::int64_t p0 = 0; p0 < plane; p0 += kChunk) {
+            const std::int64_t width = std::min(kChunk, plane - p0);
+            for (std::int64_t c = 0; c < channels; ++c) {
+              const float* source = x + (n * channels + c) * plane + p0;
+              // quantize() of core/quant.h without branches, for the vectorizer.
+              for (std::int64_t i = 0; i < width; ++i) {
+                float q = source[i] / scale;
+                q = q > lo ? q : lo;
+                q = q < hi ? q : hi;
+                line[i] =
+                    static_cast<std::uint8_t>(static_cast<std::int32_t>(__builtin_rintf(q)) + zero_point);
+              }
+              std::uint8_t* target = y + (n * plane + p0) * channels + c;
+              for (std::int64_t i = 0; i < width; ++i) target[i * channels] = line[i];
+            }
+          }
+        }
+      },
+      threads);
+}
+
+void dequantize_nhwc(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
+                     const std::uint8_t* x, float* y, int threads) {
+  parallel_for(
+      batch, 1,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t n = begin; n < end; ++n) {
+          for (std::int64_t c = 0; c < channels; ++c) {
+            for (std::int64_t i = 0; i < plane; ++i) {
+              y[(n * channels + c) * plane + i] =
+                  octavo::dequantize(x[(n * plane + i) * channels + c], params.scale(), params.zero_point());
+            }
+          }
+        }
+      },
+      threads);
+}
+// NOLINTEND(llvm-header-guard)

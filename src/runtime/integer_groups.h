@@ -1,0 +1,61 @@
+// What a quantized fused group computes, as plain numbers: read from the graph once, used by the reference
+// interpreter and by every kernel, so that they cannot disagree about a scale.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "octavo/core/tensor.h"
+#include "octavo/graph/graph.h"
+#include "octavo/graph/passes.h"
+
+namespace octavo {
+
+/// Conv or Gemm (a 1x1 convolution of a 1x1 image) with bias, residual, activation and requantization.
+struct IntegerConv {
+  std::int64_t c_in = 0, c_out = 0;
+  ConvAttributes window;
+  Tensor weight;                   ///< int8 [c_out, c_in / group, kH, kW]
+  std::vector<std::int32_t> bias;  ///< int32 bias less zero_point_x * sum of the channel's weights.
+  std::vector<float> multiplier;   ///< Per output channel: to units of the output, or to real numbers.
+  std::int32_t x_zero_point = 0;   ///< What padding holds.
+  bool has_residual = false;
+  std::int32_t residual_zero_point = 0;
+  float residual_multiplier = 0;
+  bool output_is_float = false;
+  std::int32_t y_zero_point = 0;
+  std::int32_t y_min = 0, y_max = 255;  ///< Range of the output's integers, activation included.
+  float float_min = 0, float_max = 0;   ///< Activation bounds where the output is float.
+};
+
+struct IntegerAverage {
+  PoolAttributes window;
+  std::int32_t x_zero_point = 0;
+  float multiplier = 0;  ///< scale_x / scale_y
+  std::int32_t y_zero_point = 0;
+  std::int32_t y_min = 0, y_max = 255;
+};
+
+struct IntegerAdd {
+  std::int32_t a_zero_point = 0, b_zero_point = 0;
+  float a_multiplier = 0, b_multiplier = 0;  ///< scale / scale_y
+  std::int32_t y_zero_point = 0;
+  std::int32_t y_min = 0, y_max = 255;
+};
+
+/// True if the group's operands carry the quantization that its integer form needs; otherwise it runs in
+/// float32 on dequantized operands.
+bool runs_in_integers(const Graph& graph, const FusedGroup& group);
+
+/// Throws kUnsupported if the accumulator could leave int32.
+IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group);
+IntegerAverage lower_integer_average(const Graph& graph, const Node& node);
+IntegerAdd lower_integer_add(const Graph& graph, const FusedGroup& group);
+
+/// Mean of `count` values from their sum, in units of the output: two float32 operations after the
+/// conversions.
+inline float average(std::int32_t sum, std::int32_t count, float multiplier) {
+  return static_cast<float>(sum) * (multiplier / static_cast<float>(count));
+}
+
+}  // namespace octavo

@@ -1,0 +1,119 @@
+// Everything that knows oneDNN: float32 steps, and int8 convolutions where the CPU's instructions make them
+// exact. dnnl types stay behind this header but for the opaque memory description.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "octavo/graph/graph.h"
+#include "runtime/int8_kernels.h"
+#include "runtime/step.h"
+
+namespace octavo::onednn {
+
+/// How a float tensor lies in memory: a dnnl::memory::desc.
+class Layout {
+ public:
+  Layout();
+  /// Dense row-major.
+  static Layout plain(const Shape& shape);
+  /// [N, C, H, W] stored as NHWC; plain for any other rank.
+  static Layout channels_last(const Shape& shape);
+  Layout(const Layout&);
+  Layout& operator=(const Layout&);
+  Layout(Layout&&) noexcept;
+  Layout& operator=(Layout&&) noexcept;
+  ~Layout();
+
+  std::size_t bytes() const;
+  friend bool operator==(const Layout& a, const Layout& b);
+
+  struct Desc;
+  const Desc& desc() const { return *desc_; }
+  explicit Layout(Desc desc);
+
+ private:
+  std::unique_ptr<Desc> desc_;
+};
+
+/// A stream for one context, owned through the deleter.
+std::shared_ptr<void> make_stream();
+
+/// A float value: where it is and how it lies there.
+struct Operand {
+  BufferId buffer = -1;
+  Layout layout;
+};
+
+/// A step and the layouts it chose. `scratch_bytes` more are needed at buffer `scratch`.
+struct FloatStep {
+  std::unique_ptr<Step> step;
+  Layout output;
+  std::size_t scratch_bytes = 0;
+};
+
+/// What follows a convolution or matrix product inside the same kernel.
+struct Epilogue {
+  bool accumulate = false;  ///< Add what the output buffer holds: the residual.
+  ClipAttributes bounds;
+};
+
+struct ConvArguments {
+  Shape x_shape, y_shape;
+  ConvAttributes attributes;
+  const Tensor* weight = nullptr;
+  const Tensor* bias = nullptr;
+  Epilogue epilogue;
+  /// The output must lie like this (set when it accumulates onto a residual); else the kernel chooses.
+  std::optional<Layout> output;
+};
+
+/// Convolution whose kernel chooses the layouts. `input` tells the layout it wants; bring x there first.
+class FloatConv {
+ public:
+  explicit FloatConv(const ConvArguments& arguments);
+  ~FloatConv();
+  const Layout& input() const;
+  const Layout& output() const;
+  std::size_t scratch_bytes() const;
+  std::unique_ptr<Step> step(const std::string& label, BufferId x, BufferId y, BufferId scratch) const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// x [N, K] plain, weight [M, K].
+std::unique_ptr<Step> make_gemm(const std::string& label, std::int64_t batch, const Tensor& weight,
+                                const Tensor* bias, const ClipAttributes& bounds, BufferId x, BufferId y);
+std::unique_ptr<Step> make_reorder(const std::string& label, const Operand& from, const Operand& to);
+/// Relu or Clip, any layout, same layout out.
+std::unique_ptr<Step> make_clip(const std::string& label, const Operand& x, const ClipAttributes& bounds,
+                                BufferId y);
+/// y = a + b, then clipped; all of one layout.
+std::unique_ptr<Step> make_add(const std::string& label, const Operand& a, const Operand& b,
+                               const ClipAttributes& bounds, BufferId y);
+
+enum class PoolKind { kMax, kAverage };
+/// `y_layout` receives the output's layout (chosen to follow the input's).
+std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const Operand& x,
+                                const Shape& x_shape, const Shape& y_shape, const PoolAttributes& attributes,
+                                BufferId y, Layout& y_layout);
+/// Inference batch norm as y = x * scale[c] + shift[c] (then clipped), same layout out.
+std::unique_ptr<Step> make_scale_shift(const std::string& label, const Operand& x, const Shape& shape,
+                                       const std::vector<float>& scale, const std::vector<float>& shift,
+                                       const ClipAttributes& bounds, BufferId y);
+
+/// True if this CPU multiplies u8 by s8 exactly in oneDNN's kernels (VNNI or AMX).
+bool exact_int8();
+
+/// The int8 convolution on oneDNN, or null where its arithmetic would differ from the contract: an output or
+/// residual zero point (it rounds after adding it), padding with a non-zero input zero point. y must hold the
+/// residual before the step runs, if there is one. Buffers are NHWC.
+std::unique_ptr<Step> make_int8_conv(const std::string& label, const IntegerConv& conv, const Shape& x_shape,
+                                     const Shape& y_shape, BufferId x, BufferId y);
+
+std::string version();
+
+}  // namespace octavo::onednn

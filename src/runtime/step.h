@@ -1,0 +1,56 @@
+// A compiled model is a list of steps over numbered buffers. One step, one kernel.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "octavo/runtime/runtime.h"
+
+namespace octavo {
+
+using BufferId = int;
+inline constexpr BufferId kInputBuffer = 0;   ///< The caller's images, read only.
+inline constexpr BufferId kOutputBuffer = 1;  ///< The caller's logits.
+
+/// What a step needs of one run.
+struct StepArguments {
+  std::span<std::byte* const> buffers;  ///< By BufferId.
+  void* stream = nullptr;               ///< The context's dnnl::stream.
+  const ValueObserver* observer = nullptr;
+  int threads = 1;
+
+  template <typename T>
+  T* buffer(BufferId id) const {
+    return reinterpret_cast<T*>(buffers[static_cast<std::size_t>(id)]);
+  }
+};
+
+/// Immutable after construction; run() may be called from several threads with different arguments.
+class Step {
+ public:
+  explicit Step(std::string label) : label_(std::move(label)) {}
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+  virtual ~Step() = default;
+
+  virtual void run(const StepArguments& arguments) const = 0;
+  /// Kernel and value, for people.
+  const std::string& label() const { return label_; }
+
+ private:
+  std::string label_;
+};
+
+/// Steps for one batch size and where their buffers lie in a context's memory.
+struct Program {
+  std::int64_t batch = 0;
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<std::size_t> offsets;  ///< By BufferId; the first two are the caller's.
+  std::size_t arena_bytes = 0;
+};
+
+}  // namespace octavo
