@@ -13,11 +13,12 @@ namespace octavo {
 
 /// One split. Pixels are [count, channels, height, width], row-major.
 struct Dataset {
-  std::string name;   ///< "cifar10", "fashion-mnist", "mnist"
-  std::string split;  ///< "train" or "test"
-  std::string source; ///< Folder or archive it was read from.
-  bool official = true;  ///< False if the bytes are not those of the official files (checksums differ).
-  std::string hash;   ///< Lower-case hex SHA-256 over labels and pixels, in order.
+  std::string name;    ///< "cifar10", "fashion-mnist", "mnist"
+  std::string split;   ///< "train" or "test"
+  std::string source;  ///< Folder or archive it was read from.
+  bool official =
+      true;          ///< False if the bytes are not those of the official files (SHA-256 of their contents).
+  std::string hash;  ///< Lower-case hex SHA-256 over labels and pixels, in order.
   std::vector<std::string> class_names;
   std::int64_t channels = 0;
   std::int64_t height = 0;
@@ -40,13 +41,20 @@ struct DatasetPair {
   Normalization normalization;
 };
 
-/// Images `indices` of `dataset`, normalized: float32 [indices.size(), C, H, W].
-Tensor normalized_batch(const Dataset& dataset, std::span<const std::int64_t> indices, const Normalization& normalization);
+/// What Dataset::hash holds: SHA-256 over the labels, each as a little-endian int32, then the pixels.
+std::string content_hash(const Dataset& dataset);
 
-/// The first `count` images (0: all) of a split as a new one with its own hash; same images every time.
+/// Images `indices` of `dataset`, normalized: float32 [indices.size(), C, H, W]. Never augmented. Throws
+/// kUsage on an index out of range or a normalization of another number of channels.
+Tensor normalized_batch(const Dataset& dataset, std::span<const std::int64_t> indices,
+                        const Normalization& normalization);
+
+/// The first `count` images (0 or more than there are: all) of a split as a new one with its own hash; same
+/// images every time. Throws kUsage if `count` is negative.
 Dataset head(const Dataset& dataset, std::int64_t count);
 
-/// How many of `indices` of `a` have exactly the pixels of some image of `b`: leakage between splits.
+/// How many of `indices` of `a` have exactly the pixels of some image of `b`: leakage between splits. Every
+/// index counts, repeated ones too.
 std::int64_t count_shared_images(const Dataset& a, std::span<const std::int64_t> indices, const Dataset& b);
 
 }  // namespace octavo

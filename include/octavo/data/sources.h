@@ -13,12 +13,14 @@
 
 namespace octavo {
 
-/// CIFAR-10 in its official binary layout: a folder with (or containing cifar-10-batches-bin with) data_batch_1..5.bin
-/// and test_batch.bin, or cifar-10-binary.tar.gz (read without unpacking to disk). Throws kIo or kBadInput, naming the
-/// file: missing, truncated (expected size against got), label out of range.
+/// CIFAR-10 in its official binary layout: a folder with (or containing cifar-10-batches-bin with)
+/// data_batch_1..5.bin and test_batch.bin, or cifar-10-binary.tar.gz (read without unpacking to disk). Throws
+/// kIo or kBadInput, naming the file: missing, truncated (expected size against got), label out of range.
 DatasetPair read_cifar10(const std::filesystem::path& path);
 
-/// MNIST or Fashion-MNIST: a folder with train-images-idx3-ubyte[.gz] and its three companions.
+/// MNIST or Fashion-MNIST (`name`: "mnist", "fashion-mnist"): a folder with train-images-idx3-ubyte[.gz] and
+/// its three companions. Throws kIo (missing, unreadable), kBadInput (not IDX, truncated, damaged, sizes that
+/// do not fit, label out of range, or the official files of the other of the two), kUsage (another name).
 DatasetPair read_idx(const std::filesystem::path& folder, const std::string& name);
 
 struct DownloadProgress {
@@ -34,27 +36,31 @@ struct DownloadConfig {
   std::stop_token stop;
 };
 
-/// Downloads to `target` by way of `target`.part, resuming it if it is there; renamed only when complete and its MD5
-/// is right. Throws kIo (network, status, disk), kBadInput (checksum: the .part file is removed), kInterrupted.
+/// Downloads to `target` by way of `target`.part, resuming it if it is there; renamed only when complete and
+/// its MD5 is right. Throws kIo (network, status, disk), kBadInput (checksum: the .part file is removed),
+/// kInterrupted.
 void download(const DownloadConfig& config);
 
 inline constexpr const char* kCifar10Url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
 inline constexpr const char* kCifar10Md5 = "c32a1d4ab5d03f1284b67883e8d87530";
 
 struct DataRequest {
-  std::string dataset = "cifar10";  ///< "cifar10", "fashion-mnist", "mnist", or "auto": CIFAR-10, else Fashion-MNIST.
-  std::filesystem::path path;       ///< --data; empty: search.
+  std::string dataset =
+      "cifar10";  ///< "cifar10", "fashion-mnist", "mnist", or "auto": CIFAR-10, else Fashion-MNIST.
+  std::filesystem::path path;  ///< --data; empty: search.
   bool allow_download = true;
   std::string url = kCifar10Url;
   std::string md5 = kCifar10Md5;
   std::function<void(const DownloadProgress&)> on_progress;
-  std::function<void(const std::string&)> on_note;  ///< One line a remark: where data were found, a fallback taken.
+  std::function<void(const std::string&)>
+      on_note;  ///< One line a remark: where data were found, a fallback taken.
   std::stop_token stop;
 };
 
-/// Finds and reads a data set. CIFAR-10: `path`, $OCTAVO_DATA, the user's cache ($XDG_CACHE_HOME or ~/.cache, /octavo),
-/// then download into the cache. Fashion-MNIST: `path`, $OCTAVO_DATA, the cache, /usr/share/dataset-fashion-mnist...
-/// A `path` that was given is the only place looked at. Throws the error of the last resort, naming all that was tried.
+/// Finds and reads a data set. CIFAR-10: `path`, $OCTAVO_DATA, the user's cache ($XDG_CACHE_HOME or ~/.cache,
+/// /octavo), then download into the cache. Fashion-MNIST: `path`, $OCTAVO_DATA, the cache,
+/// /usr/share/dataset-fashion-mnist... A `path` that was given is the only place looked at. Throws the error
+/// of the last resort, naming all that was tried.
 DatasetPair load_dataset(const DataRequest& request);
 
 /// Folder where downloads go.

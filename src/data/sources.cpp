@@ -1,0 +1,161 @@
+/// Where data sets are looked for, in which order, and what is said about it.
+#include "octavo/data/sources.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "internal.h"
+#include "octavo/core/error.h"
+
+namespace octavo {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kDebianFashionMnist = "/usr/share/datasets/fashion-mnist";
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+void note(const DataRequest& request, const std::string& text) {
+  if (request.on_note) request.on_note(text);
+}
+
+DatasetPair announce(const DataRequest& request, DatasetPair pair) {
+  note(request, fmt::format("{}: read from {}{}", pair.train.name, pair.train.source,
+                            pair.train.official && pair.test.official
+                                ? ""
+                                : " (not the official files: their checksums differ)"));
+  return pair;
+}
+
+/// A search that found nothing: what was tried, and the code of the last resort's error.
+struct Failure {
+  std::vector<std::string> tried;
+  ErrorCode code = ErrorCode::kIo;
+
+  std::string text() const { return fmt::format("{}", fmt::join(tried, "; ")); }
+};
+
+/// $OCTAVO_DATA, if it is set. Notes in `failure` if it is not.
+std::optional<fs::path> user_folder(Failure& failure) {
+  const std::string folder = environment("OCTAVO_DATA");
+  if (folder.empty()) {
+    failure.tried.emplace_back("$OCTAVO_DATA (not set)");
+    return std::nullopt;
+  }
+  return fs::path(folder);
+}
+
+std::optional<DatasetPair> search_cifar10(const DataRequest& request, Failure& failure) {
+  if (const std::optional<fs::path> folder = user_folder(failure)) {
+    // Named by the user: if CIFAR-10 lies there and is broken, that is an error and not a reason to look
+    // elsewhere.
+    if (find_cifar10(*folder)) return announce(request, read_cifar10(*folder));
+    failure.tried.push_back(fmt::format("$OCTAVO_DATA ({}: no CIFAR-10 there)", folder->string()));
+  }
+  fs::path cache;
+  try {
+    cache = cache_folder();
+    if (find_cifar10(cache)) return announce(request, read_cifar10(cache));
+    failure.tried.push_back(fmt::format("{} (no CIFAR-10 there)", cache.string()));
+  } catch (const Error& error) {
+    failure.tried.emplace_back(error.what());
+    failure.code = error.code();
+    // Only an archive is what a download would replace.
+    if (cache.empty() || !request.allow_download || fs::is_directory(find_cifar10(cache).value_or(cache))) {
+      return std::nullopt;
+    }
+  }
+  if (!request.allow_download) {
+    failure.tried.emplace_back("download (switched off)");
+    return std::nullopt;
+  }
+  try {
+    const fs::path archive = cache / "cifar-10-binary.tar.gz";
+    note(request, fmt::format("cifar10: downloading {} to {}", request.url, archive.string()));
+    download({.url = request.url,
+              .target = archive,
+              .md5 = request.md5,
+              .on_progress = request.on_progress,
+              .stop = request.stop});
+    return announce(request, read_cifar10(archive));
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInterrupted) throw;
+    failure.tried.emplace_back(error.what());
+    failure.code = error.code();
+    return std::nullopt;
+  }
+}
+
+std::optional<DatasetPair> search_idx(const DataRequest& request, const std::string& name, Failure& failure) {
+  std::vector<fs::path> folders;
+  if (const std::optional<fs::path> folder = user_folder(failure)) folders = {*folder / name, *folder};
+  folders.push_back(cache_folder() / name);
+  if (name == "fashion-mnist") folders.emplace_back(kDebianFashionMnist);
+  for (const fs::path& folder : folders) {
+    if (has_idx(folder)) return announce(request, read_idx(folder, name));
+    failure.tried.push_back(fmt::format("{} (no {} there)", folder.string(), name));
+  }
+  return std::nullopt;
+}
+
+[[noreturn]] void throw_not_found(const std::string& name, const Failure& failure, const char* hint) {
+  throw Error(failure.code, name, fmt::format("not found; tried: {} ({})", failure.text(), hint));
+}
+
+constexpr const char* kCifar10Hint =
+    "give a folder with cifar-10-binary.tar.gz or its unpacked files: --data FOLDER";
+constexpr const char* kFashionHint =
+    "install the package dataset-fashion-mnist, or give a folder with the four IDX files: --data FOLDER";
+constexpr const char* kMnistHint = "give a folder with the four IDX files: --data FOLDER";
+
+/// "auto" with a folder: whatever lies there.
+DatasetPair read_any(const fs::path& path) {
+  if (find_cifar10(path)) return read_cifar10(path);
+  if (has_idx(path)) return read_idx(path, identify_idx(path).value_or("fashion-mnist"));
+  std::error_code ignored;
+  throw Error(ErrorCode::kIo, path.string(),
+              fmt::format("{}; expected CIFAR-10 in its binary layout or MNIST's four IDX files",
+                          fs::exists(path, ignored) ? "no data set here" : "no such file or folder"));
+}
+
+}  // namespace
+
+fs::path cache_folder() {
+  const std::string cache = environment("XDG_CACHE_HOME");
+  // The XDG base directory specification has relative paths ignored.
+  if (!cache.empty() && fs::path(cache).is_absolute()) return fs::path(cache) / "octavo";
+  const std::string home = environment("HOME");
+  if (home.empty()) {
+    throw Error(ErrorCode::kIo, "cache", "neither $XDG_CACHE_HOME nor $HOME is set; expected one of them");
+  }
+  return fs::path(home) / ".cache" / "octavo";
+}
+
+DatasetPair load_dataset(const DataRequest& request) {
+  const std::string& name = request.dataset;
+  const bool is_auto = name == "auto";
+  if (name != "cifar10" && name != "fashion-mnist" && name != "mnist" && !is_auto) {
+    throw Error(ErrorCode::kUsage, name, "unknown data set; expected cifar10, fashion-mnist, mnist or auto");
+  }
+  if (!request.path.empty()) {
+    if (is_auto) return announce(request, read_any(request.path));
+    return announce(request, name == "cifar10" ? read_cifar10(request.path) : read_idx(request.path, name));
+  }
+  Failure failure;
+  if (name == "cifar10" || is_auto) {
+    if (std::optional<DatasetPair> pair = search_cifar10(request, failure)) return std::move(*pair);
+    if (!is_auto) throw_not_found("cifar10", failure, kCifar10Hint);
+    note(request, fmt::format("cifar10: not found, so Fashion-MNIST is used instead; tried: {} ({})",
+                              failure.text(), kCifar10Hint));
+  }
+  const std::string idx_name = is_auto ? "fashion-mnist" : name;
+  if (std::optional<DatasetPair> pair = search_idx(request, idx_name, failure)) return std::move(*pair);
+  throw_not_found(idx_name, failure, idx_name == "mnist" ? kMnistHint : kFashionHint);
+}
+
+}  // namespace octavo
