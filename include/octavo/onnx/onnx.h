@@ -11,14 +11,28 @@
 
 namespace octavo {
 
-/// Reads a float or QDQ classifier (opset 7 to 17). QuantizeLinear/DequantizeLinear pairs become annotations
-/// (Value::quant); integer weights and biases stay integer constants. Throws kIo, kBadInput (not ONNX, truncated,
-/// inconsistent) or kUnsupported (one message that lists every unsupported node with its operator).
+/// Reads a float or QDQ classifier (opset 7 to 17): one float32 input [N, C, H, W], whose batch becomes
+/// dynamic, and one output. QuantizeLinear/DequantizeLinear pairs become annotations (Value::quant); integer
+/// weights and biases stay integer constants. int8 activations and uint8 weights become their exact
+/// equivalents in the other container. Throws kIo, kBadInput (not ONNX, truncated, inconsistent) or
+/// kUnsupported (one message that lists every unsupported node with its operator). Hostile bytes give errors
+/// too: nothing is allocated before its size is checked, and what the file expands to is bounded by its size.
 Graph load_onnx(const std::filesystem::path& path);
+/// `where` names the source in errors.
 Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where);
 
-/// Serializes `graph`: opset 13; annotations become QuantizeLinear/DequantizeLinear pairs, weights int8 with per-channel
-/// DequantizeLinear, biases int32. The bytes depend on the graph alone. metadata becomes metadata_props.
+/// `graph` as a file holds it: integers in place of quantized constants, int32 biases (with their scales)
+/// where input and weight are quantized, no dead nodes or values, values numbered in the order of use, a
+/// dynamic batch, shapes inferred. Computes the same. For every valid graph g: parse_onnx(serialize_onnx(g))
+/// == stored_form(g), and stored_form(stored_form(g)) == stored_form(g). Throws kBadInput if the graph is not
+/// valid or an activation is not per-tensor uint8.
+Graph stored_form(const Graph& graph);
+
+/// Serializes stored_form(graph): opset 13, IR version 7; annotations become QuantizeLinear/DequantizeLinear
+/// pairs (with a Clip on the integers between them where an activation's range is narrower than uint8),
+/// weights int8 with per-channel DequantizeLinear, biases int32. The bytes depend on the graph and Octavo's
+/// version alone. metadata becomes metadata_props; keys that begin with "octavo.range." are reserved. Throws
+/// kBadInput as stored_form does, or if the model would exceed 2 GiB.
 std::vector<std::byte> serialize_onnx(const Graph& graph);
 
 /// serialize_onnx to a file, atomically.

@@ -1,0 +1,420 @@
+#include "importer.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include <cmath>
+#include <limits>
+
+#include "octavo/core/error.h"
+#include "octavo/core/file.h"
+#include "octavo/onnx/onnx.h"
+#include "tensor_proto.h"
+
+namespace octavo {
+namespace onnx_format {
+
+bool Constant::is_false() const {
+  if (tensor->size() != 1) return false;
+  return tensor->dtype() == DType::kUInt8 && tensor->data<std::uint8_t>()[0] == 0;
+}
+
+NodeReader::NodeReader(Importer& owner, const onnx::NodeProto& proto, std::string unique_name)
+    : importer(owner),
+      node(proto),
+      name(std::move(unique_name)),
+      what(fmt::format("{}: node '{}' ({})", owner.where(), printable(name), printable(proto.op_type()))),
+      attributes(proto, what) {}
+
+void NodeReader::fail(const std::string& problem) const { throw Error(ErrorCode::kBadInput, what, problem); }
+
+const Symbol& NodeReader::operand(int index) const {
+  if (!has(index)) fail(fmt::format("input {} is missing", index));
+  return *importer.find(node.input(index));
+}
+
+Flow NodeReader::flow(int index) const {
+  const Flow* flow = std::get_if<Flow>(&operand(index));
+  if (!flow) throw Unsupported{fmt::format("input {} is a constant or an integer tensor", index)};
+  if (!flow->dequantized) importer.note_float_reader(flow->id, *this);
+  return *flow;
+}
+
+const Constant& NodeReader::constant(int index) const {
+  const Constant* constant = std::get_if<Constant>(&operand(index));
+  if (!constant) throw Unsupported{fmt::format("input {} is computed, not a constant", index)};
+  return *constant;
+}
+
+Tensor NodeReader::real(int index) const {
+  const Constant& operand = constant(index);
+  if (operand.quant) return dequantize(*operand.tensor, *operand.quant);
+  if (operand.tensor->dtype() != DType::kFloat32) {
+    fail(fmt::format("input {} is {}; expected float32", index, to_string(operand.tensor->dtype())));
+  }
+  return *operand.tensor;
+}
+
+float NodeReader::scalar(int index) const {
+  const Tensor tensor = real(index);
+  if (tensor.size() != 1) fail(fmt::format("input {} has {} elements; expected 1", index, tensor.size()));
+  return tensor.data<float>()[0];
+}
+
+void NodeReader::expect_one_output() const {
+  for (int i = 1; i < node.output_size(); ++i) {
+    if (!node.output(i).empty() && importer.readers(node.output(i)) > 0)
+      throw Unsupported{fmt::format("output {} is used", i)};
+  }
+}
+
+void NodeReader::define(Symbol symbol) const { importer.define(node.output(0), std::move(symbol)); }
+
+ValueId NodeReader::emit(Op op, std::vector<ValueId> inputs, Attributes node_attributes) const {
+  Graph& graph = importer.graph();
+  // A graph of this node alone, without data, gives its output's shape.
+  Graph alone;
+  alone.name = importer.where();
+  Node single{name, op, {}, static_cast<ValueId>(inputs.size()), node_attributes};
+  for (const ValueId id : inputs) {
+    single.inputs.push_back(static_cast<ValueId>(alone.values.size()));
+    alone.values.push_back({{}, graph.value(id).shape, {}, {}});
+  }
+  alone.values.emplace_back();
+  alone.nodes.push_back(std::move(single));
+  infer_shapes(alone);
+
+  const ValueId output = importer.add_value(node.output(0), alone.values.back().shape);
+  graph.nodes.push_back({name, op, std::move(inputs), output, std::move(node_attributes)});
+  define(Flow{.id = output});
+  return output;
+}
+
+Importer::Importer(const onnx::ModelProto& model, std::string where, std::size_t bytes)
+    : model_(model), proto_(model.graph()), where_(std::move(where)), budget_(16 * bytes + 4096) {}
+
+const Symbol* Importer::find(const std::string& name) const {
+  const auto found = symbols_.find(name);
+  return found == symbols_.end() ? nullptr : &found->second;
+}
+
+void Importer::define(const std::string& name, Symbol symbol) {
+  symbols_.insert_or_assign(name, std::move(symbol));
+}
+
+int Importer::readers(const std::string& name) const {
+  const auto found = readers_.find(name);
+  return found == readers_.end() ? 0 : found->second;
+}
+
+void Importer::note_float_reader(ValueId id, const NodeReader& node) {
+  float_readers_.push_back({id, node.name, node.node.op_type()});
+}
+
+std::string Importer::unique_value_name(const std::string& wanted) {
+  std::string name = wanted;
+  while (!value_names_.insert(name).second) name += "_";
+  return name;
+}
+
+void Importer::charge(std::size_t bytes) {
+  if (bytes > budget_) {
+    throw Error(ErrorCode::kUnsupported, where_,
+                "its constants expand to more than 16 times the size of the file");
+  }
+  budget_ -= bytes;
+}
+
+ValueId Importer::add_value(const std::string& wanted, Shape shape) {
+  graph_.values.push_back({unique_value_name(wanted), std::move(shape), {}, {}});
+  return static_cast<ValueId>(graph_.values.size() - 1);
+}
+
+ValueId Importer::add_constant(const std::string& wanted, Made made) {
+  const auto fail = [&](const std::string& problem) {
+    throw Error(ErrorCode::kBadInput, fmt::format("{}: tensor '{}'", where_, printable(wanted)), problem);
+  };
+  if (made.tensor.size() == 0)
+    fail("is empty; expected positive dimensions, got " + to_string(made.tensor.shape()));
+  if (made.tensor.dtype() == DType::kFloat32) {
+    for (const float x : made.tensor.data<float>()) {
+      if (!std::isfinite(x)) fail("holds a value that is not finite");
+    }
+  }
+  charge(made.tensor.size_bytes());
+  const ValueId id = add_value(wanted, made.tensor.shape());
+  Value& value = graph_.value(id);
+  if (made.quant && made.quant->dtype != DType::kInt32) {
+    IntegerRange range = apparent_range(made.tensor, *made.quant);
+    const auto kept = ranges_.find(value.name);
+    if (kept != ranges_.end()) {
+      int end = 0;
+      if (std::sscanf(kept->second.c_str(), "%d,%d%n", &range.qmin, &range.qmax, &end) != 2 ||
+          static_cast<std::size_t>(end) != kept->second.size()) {
+        fail("its range in the metadata reads '" + printable(kept->second) + "'; expected two integers");
+      }
+    }
+    made.quant->qmin = range.qmin;
+    made.quant->qmax = range.qmax;
+    validate(*made.quant, fmt::format("{}: tensor '{}'", where_, printable(wanted)));
+    const auto outside = [&](auto values) {
+      for (const std::int32_t q : values) {
+        if (q < range.qmin || q > range.qmax)
+          fail(fmt::format("holds {}; expected {} to {}", q, range.qmin, range.qmax));
+      }
+    };
+    if (made.tensor.dtype() == DType::kInt8) outside(std::as_const(made.tensor).data<std::int8_t>());
+  }
+  value.constant = std::move(made.tensor);
+  value.quant = std::move(made.quant);
+  return id;
+}
+
+void Importer::read_opset() {
+  for (const onnx::OperatorSetIdProto& entry : model_.opset_import()) {
+    if (entry.domain().empty() || entry.domain() == "ai.onnx") opset_ = entry.version();
+  }
+  if (opset_ < 7 || opset_ > 17) {
+    throw Error(ErrorCode::kUnsupported, where_, fmt::format("ONNX opset {}; expected 7 to 17", opset_));
+  }
+}
+
+void Importer::read_initializers() {
+  if (proto_.sparse_initializer_size() > 0) {
+    throw Error(ErrorCode::kUnsupported, where_, "sparse initializers; expected dense ones");
+  }
+  for (const onnx::TensorProto& tensor : proto_.initializer()) {
+    if (!makers_.emplace(tensor.name(), -1).second) {
+      throw Error(ErrorCode::kBadInput, where_,
+                  fmt::format("two initializers are named '{}'", printable(tensor.name())));
+    }
+  }
+}
+
+void Importer::read_input() {
+  const onnx::ValueInfoProto* input = nullptr;
+  for (const onnx::ValueInfoProto& candidate : proto_.input()) {
+    // Up to IR version 3, initializers are inputs too.
+    if (makers_.contains(candidate.name())) continue;
+    if (input) {
+      throw Error(ErrorCode::kUnsupported, where_,
+                  fmt::format("inputs '{}' and '{}'; expected one", printable(input->name()),
+                              printable(candidate.name())));
+    }
+    input = &candidate;
+  }
+  if (!input || input->name().empty()) throw Error(ErrorCode::kBadInput, where_, "has no input");
+
+  const std::string what = fmt::format("{}: input '{}'", where_, printable(input->name()));
+  if (!input->type().has_tensor_type()) throw Error(ErrorCode::kUnsupported, what, "is not a tensor");
+  const onnx::TypeProto_Tensor& type = input->type().tensor_type();
+  if (type.elem_type() != onnx::TensorProto::FLOAT)
+    throw Error(ErrorCode::kUnsupported, what, "is not float32");
+  if (!type.has_shape() || type.shape().dim_size() != 4) {
+    throw Error(ErrorCode::kUnsupported, what,
+                fmt::format("expected the dimensions [N, C, H, W], got {}", type.shape().dim_size()));
+  }
+  Shape shape{kDynamic};
+  constexpr std::int64_t kLargest = std::int64_t{1} << 20;
+  for (int i = 1; i < 4; ++i) {
+    const auto& dim = type.shape().dim(i);
+    if (!dim.has_dim_value()) {
+      throw Error(ErrorCode::kUnsupported, what,
+                  fmt::format("dimension {} is not fixed; only the batch may vary", i));
+    }
+    if (dim.dim_value() < 1 || dim.dim_value() > kLargest) {
+      throw Error(ErrorCode::kBadInput, what,
+                  fmt::format("dimension {} is {}; expected 1 to {}", i, dim.dim_value(), kLargest));
+    }
+    shape.push_back(dim.dim_value());
+  }
+  fixed_batch_of_one_ = type.shape().dim(0).dim_value() == 1;
+  makers_.emplace(input->name(), -1);
+  graph_.input = add_value(input->name(), std::move(shape));
+  define(input->name(), Flow{.id = graph_.input});
+}
+
+void Importer::find_live_nodes() {
+  for (int i = 0; i < proto_.node_size(); ++i) {
+    for (const std::string& output : proto_.node(i).output()) {
+      if (output.empty()) continue;
+      if (!makers_.emplace(output, i).second) {
+        throw Error(ErrorCode::kBadInput, where_,
+                    fmt::format("tensor '{}' is made twice", printable(output)));
+      }
+    }
+  }
+  live_.assign(static_cast<std::size_t>(proto_.node_size()), false);
+  std::vector<std::string> pending{proto_.output(0).name()};
+  ++readers_[proto_.output(0).name()];
+  while (!pending.empty()) {
+    const auto maker = makers_.find(pending.back());
+    pending.pop_back();
+    if (maker == makers_.end() || maker->second < 0 || live_[static_cast<std::size_t>(maker->second)])
+      continue;
+    live_[static_cast<std::size_t>(maker->second)] = true;
+    for (const std::string& input : proto_.node(maker->second).input()) {
+      if (input.empty()) continue;
+      ++readers_[input];
+      pending.push_back(input);
+    }
+  }
+  std::unordered_set<std::string> needed;
+  for (const auto& [name, count] : readers_) needed.insert(name);
+  for (const onnx::TensorProto& proto : proto_.initializer()) {
+    if (!needed.contains(proto.name())) continue;
+    const std::string what = fmt::format("{}: initializer '{}'", where_, printable(proto.name()));
+    try {
+      define(proto.name(),
+             Constant{proto.name(), std::make_shared<const Tensor>(read_tensor(proto, what)), {}});
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      unsupported_.push_back(std::string(error.what()).substr(where_.size() + 2));
+      define(proto.name(), Poison{});
+    }
+  }
+}
+
+std::string Importer::unique_node_name(const onnx::NodeProto& node) {
+  std::string name = node.name();
+  if (name.empty()) name = fmt::format("{}_{}", node.op_type(), graph_.nodes.size());
+  while (!node_names_.insert(name).second) name += "_";
+  return name;
+}
+
+std::string Importer::missing_tensor(const std::string& name) const {
+  const std::string shown = printable(name);
+  return makers_.contains(name)
+             ? fmt::format("reads '{}' before it is made; expected nodes in order, without cycles", shown)
+             : fmt::format("reads '{}', which no node, input or initializer makes", shown);
+}
+
+void Importer::note_unsupported(const onnx::NodeProto& node, const std::string& reason) {
+  const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
+  unsupported_.push_back(fmt::format("'{}' ({}{}, opset {}{}{})", printable(node.name()),
+                                     standard ? std::string() : printable(node.domain()) + "::",
+                                     printable(node.op_type()), opset_, reason.empty() ? "" : ": ", reason));
+}
+
+void Importer::convert(const onnx::NodeProto& node) {
+  const std::string what =
+      fmt::format("{}: node '{}' ({})", where_, printable(node.name()), printable(node.op_type()));
+  if (node.output_size() == 0 || node.output(0).empty())
+    throw Error(ErrorCode::kBadInput, what, "has no output");
+  const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
+  const Converter converter = standard ? find_converter(node.op_type()) : nullptr;
+  bool poisoned = converter == nullptr;
+  if (!converter) note_unsupported(node, "");
+  for (const std::string& input : node.input()) {
+    if (input.empty()) continue;
+    const Symbol* symbol = find(input);
+    if (!symbol) throw Error(ErrorCode::kBadInput, what, missing_tensor(input));
+    poisoned = poisoned || std::holds_alternative<Poison>(*symbol);
+  }
+  if (!poisoned) {
+    try {
+      NodeReader reader(*this, node, unique_node_name(node));
+      converter(reader);
+      reader.attributes.finish();
+      reader.expect_one_output();
+    } catch (const Unsupported& problem) {
+      note_unsupported(node, problem.reason);
+      poisoned = true;
+    }
+  }
+  if (!poisoned) return;
+  for (const std::string& output : node.output()) {
+    if (!output.empty()) define(output, Poison{});
+  }
+}
+
+void Importer::read_output() {
+  const std::string& name = proto_.output(0).name();
+  const Symbol* symbol = find(name);
+  if (!symbol) {
+    throw Error(ErrorCode::kBadInput, where_, fmt::format("nothing makes the output '{}'", printable(name)));
+  }
+  if (std::holds_alternative<Poison>(*symbol)) return;
+  const Flow* flow = std::get_if<Flow>(symbol);
+  if (!flow || flow->id == graph_.input) {
+    throw Error(ErrorCode::kUnsupported, where_,
+                fmt::format("output '{}' is not a float tensor computed from the input", printable(name)));
+  }
+  graph_.output = flow->id;
+  Value& value = graph_.value(flow->id);
+  if (value.name != name) value.name = unique_value_name(name);
+  if (!flow->dequantized) float_readers_.push_back({flow->id, name, "output"});
+}
+
+void Importer::check_float_readers() {
+  for (const FloatReader& reader : float_readers_) {
+    const Value& value = graph_.value(reader.id);
+    if (!value.quant) continue;
+    unsupported_.push_back(
+        fmt::format("'{}' ({}, opset {}: reads '{}' in float while another node reads it quantized)",
+                    printable(reader.node), printable(reader.op), opset_, printable(value.name)));
+  }
+}
+
+void Importer::report_unsupported() const {
+  if (unsupported_.empty()) return;
+  throw Error(ErrorCode::kUnsupported, where_,
+              fmt::format("{} unsupported: {}; expected {}", unsupported_.size(),
+                          fmt::join(unsupported_, ", "), supported_operators()));
+}
+
+Graph Importer::run() {
+  read_opset();
+  graph_.name = proto_.name().empty() ? "model" : proto_.name();
+  for (const onnx::StringStringEntryProto& entry : model_.metadata_props()) {
+    if (entry.key().starts_with(kRangePrefix)) {
+      ranges_[entry.key().substr(kRangePrefix.size())] = entry.value();
+    } else {
+      graph_.metadata[entry.key()] = entry.value();
+    }
+  }
+  if (proto_.output_size() == 0) throw Error(ErrorCode::kBadInput, where_, "has no output");
+  if (proto_.output_size() > 1) {
+    throw Error(ErrorCode::kUnsupported, where_,
+                fmt::format("{} outputs; expected one", proto_.output_size()));
+  }
+  read_initializers();
+  read_input();
+  find_live_nodes();
+  for (int i = 0; i < proto_.node_size(); ++i) {
+    if (live_[static_cast<std::size_t>(i)]) convert(proto_.node(i));
+  }
+  read_output();
+  check_float_readers();
+  report_unsupported();
+  return std::move(graph_);
+}
+
+}  // namespace onnx_format
+
+Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
+  constexpr auto kMaxBytes = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
+  if (bytes.size() > kMaxBytes) {
+    throw Error(ErrorCode::kBadInput, where,
+                fmt::format("expected at most 2 GiB, got {} bytes", bytes.size()));
+  }
+  const google::protobuf::LogSilencer silencer;
+  onnx::ModelProto model;
+  if (bytes.empty() || !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
+      !model.has_graph()) {
+    throw Error(ErrorCode::kBadInput, where,
+                fmt::format("not an ONNX model, or cut short; got {} bytes", bytes.size()));
+  }
+  const Graph imported = onnx_format::Importer(model, where, bytes.size()).run();
+  try {
+    return stored_form(imported);
+  } catch (const Error& error) {
+    throw Error(error.code(), where, error.what());
+  }
+}
+
+Graph load_onnx(const std::filesystem::path& path) {
+  return parse_onnx(read_file(path, std::numeric_limits<std::int32_t>::max()), path.string());
+}
+
+}  // namespace octavo
