@@ -1,0 +1,276 @@
+// The integer runtime against the reference interpreter, bit for bit.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/builder.h"
+#include "octavo/graph/passes.h"
+#include "octavo/graph/zoo.h"
+#include "octavo/runtime/reference.h"
+#include "octavo/runtime/runtime.h"
+#include "runtime/annotated_graph.h"
+#include "runtime/int8_kernels.h"
+#include "runtime/onednn.h"
+
+namespace octavo {
+namespace {
+
+using testing::annotate_from_sample;
+using testing::random_tensor;
+using testing::randomize;
+
+struct ConvCase {
+  std::int64_t batch, c_in, size, c_out;
+  ConvAttributes window;
+  bool relu;
+  float input_low;  ///< Below 0: the input has a zero point.
+};
+
+std::string describe(const ConvCase& c) {
+  return "batch " + std::to_string(c.batch) + ", " + std::to_string(c.c_in) + "->" + std::to_string(c.c_out) +
+         " @" + std::to_string(c.size) + ", kernel " + std::to_string(c.window.kernel[0]) + ", stride " +
+         std::to_string(c.window.strides[0]) + ", pad " + std::to_string(c.window.pads[0]) + "/" +
+         std::to_string(c.window.pads[3]) + ", dilation " + std::to_string(c.window.dilations[1]) +
+         ", group " + std::to_string(c.window.group) + (c.relu ? ", relu" : "") + ", low " +
+         std::to_string(c.input_low);
+}
+
+std::vector<ConvCase> conv_grid() {
+  const std::vector<ConvAttributes> windows{
+      {.kernel = {3, 3}, .pads = {1, 1, 1, 1}},
+      {.kernel = {1, 1}},
+      {.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}},
+      {.kernel = {3, 3}, .strides = {2, 1}, .pads = {0, 1, 1, 0}},
+      {.kernel = {3, 3}, .dilations = {2, 2}, .pads = {2, 2, 2, 2}},
+      {.kernel = {5, 3}, .pads = {2, 1, 2, 1}},
+      {.kernel = {1, 1}, .strides = {2, 2}},
+  };
+  std::vector<ConvCase> cases;
+  for (const ConvAttributes& window : windows) {
+    for (const float low : {0.0F, -0.7F}) {
+      for (const bool relu : {true, false}) {
+        cases.push_back({2, 3, 9, 16, window, relu, low});
+        cases.push_back({1, 17, 6, 33, window, relu, low});
+      }
+    }
+    cases.push_back({5, 32, 8, 64, window, true, 0.0F});
+    for (const std::int64_t group : {2, 4}) {
+      ConvAttributes grouped = window;
+      grouped.group = group;
+      cases.push_back({3, 8, 7, 24, grouped, true, -0.3F});
+    }
+    ConvAttributes depthwise = window;
+    depthwise.group = 20;
+    cases.push_back({2, 20, 7, 20, depthwise, false, -0.3F});
+  }
+  return cases;
+}
+
+Graph conv_graph(const ConvCase& c, std::uint64_t seed, std::int32_t weight_limit = 127) {
+  GraphBuilder b("conv", c.c_in, c.size, c.size, seed);
+  ValueId x = b.conv("conv", b.input(), c.c_out, c.window, true);
+  if (c.relu) x = b.relu("relu", x);
+  Graph graph = b.finish(b.flatten("flatten", x));
+  randomize(graph, seed);
+  return annotate_from_sample(graph, random_tensor({2, c.c_in, c.size, c.size}, seed, c.input_low, 1.0F),
+                              weight_limit);
+}
+
+/// The group that holds the graph's first convolution.
+FusedGroup conv_group(const Graph& graph) {
+  for (const FusedGroup& group : fuse(graph)) {
+    if (graph.nodes[static_cast<std::size_t>(group.anchor)].op == Op::kConv) return group;
+  }
+  throw Error(ErrorCode::kInternal, "test", "no convolution");
+}
+
+/// [N, C, H, W] to [N, H, W, C].
+Tensor channels_last(const Tensor& x) {
+  Tensor y({x.dim(0), x.dim(2), x.dim(3), x.dim(1)}, DType::kUInt8);
+  const std::int64_t plane = x.dim(2) * x.dim(3);
+  for (std::int64_t n = 0; n < x.dim(0); ++n) {
+    for (std::int64_t c = 0; c < x.dim(1); ++c) {
+      for (std::int64_t i = 0; i < plane; ++i) {
+        y.data<std::uint8_t>()[static_cast<std::size_t>((n * plane + i) * x.dim(1) + c)] =
+            x.data<std::uint8_t>()[static_cast<std::size_t>((n * x.dim(1) + c) * plane + i)];
+      }
+    }
+  }
+  return y;
+}
+
+/// x with room behind it that kernels may read.
+std::vector<std::uint8_t> with_slack(const Tensor& x) {
+  const auto bytes = x.data<std::uint8_t>();
+  std::vector<std::uint8_t> result(bytes.begin(), bytes.end());
+  result.resize(result.size() + kReadSlack, 0xAB);
+  return result;
+}
+
+void expect_kernels_match(const Int8Kernels& kernels, int threads) {
+  std::uint64_t seed = 1;
+  for (const ConvCase& c : conv_grid()) {
+    SCOPED_TRACE(std::string(kernels.isa) + ": " + describe(c));
+    const Graph graph = conv_graph(c, ++seed);
+    // Inputs beyond the calibrated range saturate; that must agree too.
+    const Tensor input =
+        random_tensor({c.batch, c.c_in, c.size, c.size}, seed + 1000, c.input_low * 1.5F, 1.5F);
+    const auto expected = interpret_all(graph, input);
+    const FusedGroup group = conv_group(graph);
+    const Tensor& y = expected.at(group.output);
+    const Int8Conv conv =
+        prepare_int8_conv(lower_integer_conv(graph, group), c.size, c.size, y.dim(2), y.dim(3));
+    const Tensor x = channels_last(expected.at(graph.input));
+    Tensor actual({y.dim(0), y.dim(2), y.dim(3), y.dim(1)}, DType::kUInt8);
+    kernels.conv(conv, c.batch, with_slack(x).data(), nullptr, actual.data<std::uint8_t>().data(), threads);
+    EXPECT_EQ(actual, channels_last(y));
+  }
+}
+
+TEST(Int8Conv, GenericKernelEqualsReferenceBitForBit) { expect_kernels_match(int8_kernels_generic(), 2); }
+
+TEST(Int8Conv, Avx2KernelEqualsReferenceBitForBit) {
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
+  expect_kernels_match(int8_kernels_avx2(), 2);
+  expect_kernels_match(int8_kernels_avx2(), 1);
+}
+
+TEST(Int8Conv, LargestWeightsAndActivationsDoNotSaturate) {
+  // Every product is 255 * 127 and all have one sign: pair sums in int16 would saturate.
+  GraphBuilder b("saturation", 32, 4, 4, 1);
+  Graph graph = b.finish(
+      b.flatten("flatten", b.relu("relu", b.conv("conv", b.input(), 16, {.kernel = {3, 3}}, false))));
+  for (float& w : graph.value(graph.nodes[0].inputs[1]).constant->data<float>()) w = 1.0F;
+  Tensor input({1, 32, 4, 4}, DType::kFloat32);
+  for (float& x : input.data<float>()) x = 1.0F;
+  const Graph quantized = annotate_from_sample(graph, input);
+  const auto values = interpret_all(quantized, input);
+  EXPECT_EQ(values.at(quantized.input).data<std::uint8_t>()[0], 255);
+
+  const CompiledModel model(quantized, {.max_batch = 1});
+  CompiledModel::Context context(model);
+  std::vector<float> logits(static_cast<std::size_t>(model.classes()));
+  model.run(context, input.data<float>(), 1, logits);
+  for (const float y : logits) EXPECT_NEAR(y, 288.0F, 288.0F / 255.0F);
+}
+
+TEST(Int8Conv, OneDnnKernelEqualsReferenceWhereItApplies) {
+  std::uint64_t seed = 500;
+  int applied = 0;
+  for (const ConvCase& c : conv_grid()) {
+    SCOPED_TRACE(describe(c));
+    // Weights of at most 6 bits cannot saturate a pair sum on CPUs without VNNI, so every x86-64 CPU runs
+    // this exactly.
+    const Graph graph = conv_graph(c, ++seed, onednn::exact_int8() ? 127 : 31);
+    const Tensor input = random_tensor({c.batch, c.c_in, c.size, c.size}, seed + 1000, c.input_low, 1.0F);
+    const auto expected = interpret_all(graph, input);
+    const FusedGroup group = conv_group(graph);
+    const Tensor& y = expected.at(group.output);
+    const auto step =
+        onednn::make_int8_conv("conv", lower_integer_conv(graph, group), input.shape(), y.shape(), 2, 3);
+    if (!step) continue;
+    ++applied;
+    std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
+    Tensor actual({y.dim(0), y.dim(2), y.dim(3), y.dim(1)}, DType::kUInt8);
+    std::vector<std::byte*> buffers{nullptr, nullptr, reinterpret_cast<std::byte*>(x.data()), actual.raw()};
+    const auto stream = onednn::make_stream();
+    step->run({.buffers = buffers, .stream = stream.get(), .threads = 2});
+    EXPECT_EQ(actual, channels_last(y));
+  }
+  EXPECT_GE(applied, 10);
+}
+
+// ---- whole graphs: logits are exact too, since the last layer's float arithmetic is part of the contract
+// ----
+
+void expect_model_matches(const Graph& graph, std::int64_t batch, const std::vector<std::int64_t>& runs,
+                          std::uint64_t seed) {
+  const Shape& shape = graph.value(graph.input).shape;
+  for (const int threads : {1, 2}) {
+    const CompiledModel model(graph, {.max_batch = batch, .threads = threads});
+    EXPECT_EQ(model.precision(), "int8");
+    CompiledModel::Context context(model);
+    for (const std::int64_t n : runs) {
+      SCOPED_TRACE("batch " + std::to_string(n) + ", threads " + std::to_string(threads));
+      const Tensor input = random_tensor({n, shape[1], shape[2], shape[3]}, ++seed, -2.0F, 2.0F);
+      const Tensor expected = interpret(graph, input);
+      Tensor actual(expected.shape(), DType::kFloat32);
+      model.run(context, input.data<float>(), n, actual.data<float>());
+      EXPECT_EQ(actual, expected);
+    }
+  }
+}
+
+Graph quantized_zoo(const std::string& name, const ZooInput& input, std::uint64_t seed) {
+  Graph graph = make_model(name, input, seed);
+  randomize(graph, seed);
+  return annotate_from_sample(
+      graph, random_tensor({2, input.channels, input.height, input.width}, seed, -2.0F, 2.0F));
+}
+
+TEST(Int8Model, SimpleCnnEqualsReferenceBitForBit) {
+  expect_model_matches(quantized_zoo("simple-cnn", {.channels = 3, .height = 16, .width = 16}, 3), 3,
+                       {3, 1, 2}, 10);
+}
+
+TEST(Int8Model, Resnet20EqualsReferenceBitForBit) {
+  expect_model_matches(quantized_zoo("resnet20", {.channels = 3, .height = 16, .width = 16}, 4), 3, {3, 1},
+                       20);
+}
+
+TEST(Int8Model, GrayOddSizedImagesEqualReferenceBitForBit) {
+  expect_model_matches(quantized_zoo("simple-cnn", {.channels = 1, .height = 19, .width = 17}, 5), 2, {2},
+                       30);
+}
+
+TEST(Int8Model, PoolsAddsAndClipsEqualReferenceBitForBit) {
+  GraphBuilder b("mixed", 5, 12, 11, 6);
+  ValueId x = b.clip("clip", b.conv("conv1", b.input(), 20, {.kernel = {3, 3}, .pads = {1, 1, 1, 1}}, true),
+                     0.0F, 0.8F);
+  const ValueId left = b.average_pool("avg", x, {.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}});
+  const ValueId right = b.max_pool("max", x, {.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}});
+  x = b.relu("sum.relu", b.add("sum", left, right));
+  x = b.average_pool("avg2", x,
+                     {.kernel = {2, 2}, .strides = {2, 2}, .pads = {1, 0, 0, 1}, .count_include_pad = true});
+  x = b.max_pool("max2", x, {.kernel = {2, 2}, .strides = {2, 2}, .ceil_mode = true});
+  x = b.flatten("flatten", x);
+  Graph graph = b.finish(b.gemm("fc2", b.relu("fc1.relu", b.gemm("fc1", x, 19)), 7));
+  randomize(graph, 60);
+  expect_model_matches(annotate_from_sample(graph, random_tensor({4, 5, 12, 11}, 6, -2.0F, 2.0F)), 4, {4, 1},
+                       40);
+}
+
+TEST(Int8Model, ResidualReadAgainLaterIsNotOverwritten) {
+  GraphBuilder b("reuse", 4, 8, 8, 7);
+  const ConvAttributes window{.kernel = {3, 3}, .pads = {1, 1, 1, 1}};
+  const ValueId x = b.relu("r1", b.conv("c1", b.input(), 16, window, true));
+  const ValueId y = b.relu("r2", b.add("a1", b.conv("c2", x, 16, window, true), x));
+  const ValueId z = b.relu("r3", b.add("a2", b.conv("c3", y, 16, window, true), x));
+  Graph graph = b.finish(b.gemm("fc", b.flatten("flatten", b.global_average_pool("gap", z)), 3));
+  randomize(graph, 70);
+  expect_model_matches(annotate_from_sample(graph, random_tensor({2, 4, 8, 8}, 7)), 2, {2}, 50);
+}
+
+TEST(Int8Model, GraphQuantizedInPartsRunsTheRestInFloat) {
+  Graph graph = quantized_zoo("resnet20", {.channels = 3, .height = 8, .width = 8}, 8);
+  // One convolution stays float: its weight loses its parameters.
+  int conv = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op == Op::kConv && ++conv == 5) graph.value(node.inputs[1]).quant.reset();
+  }
+  const Tensor input = random_tensor({2, 3, 8, 8}, 9, -2.0F, 2.0F);
+  const Tensor expected = interpret(graph, input);
+  const CompiledModel model(graph, {.max_batch = 2});
+  CompiledModel::Context context(model);
+  Tensor actual(expected.shape(), DType::kFloat32);
+  model.run(context, input.data<float>(), 2, actual.data<float>());
+  // The float layer may round an activation to the neighbouring integer; a few such steps stay small in the
+  // logits.
+  for (std::size_t i = 0; i < actual.data<float>().size(); ++i) {
+    EXPECT_NEAR(actual.data<float>()[i], expected.data<float>()[i], 0.05F);
+  }
+}
+
+}  // namespace
+}  // namespace octavo
