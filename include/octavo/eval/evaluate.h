@@ -11,12 +11,15 @@
 
 namespace octavo {
 
-/// Top-1 accuracy over a split, un-augmented. Throws kBadInput if image shape or number of classes do not fit.
+/// Top-1 accuracy over a split, un-augmented; of equal logits the first class wins. Runs batches of
+/// max_batch(). `on_progress` is called after each batch. Throws kBadInput if the split is empty, image
+/// shape, number of classes or normalization do not fit, a label is out of range or the model answers NaN;
+/// kInterrupted when `stop` is requested.
 Accuracy evaluate(const CompiledModel& model, const Dataset& test, const Normalization& normalization,
                   const std::function<void(std::int64_t done, std::int64_t total)>& on_progress = {},
                   std::stop_token stop = {});
 
-/// Fraction of images with equal predictions.
+/// Fraction of images with equal predictions; 1 without images. Throws kUsage if their numbers differ.
 double agreement(const Accuracy& a, const Accuracy& b);
 
 struct LatencyConfig {
@@ -25,7 +28,9 @@ struct LatencyConfig {
   int runs = 100;
 };
 
-/// Times run() on random normalized input. Throws kUsage on a batch or run count below 1 or above the model's batch.
+/// Times each run() alone with a steady clock, after warm-up, on standard normal input from a fixed seed (the
+/// same for every model). Mean, sample standard deviation, median and nearest-rank p90 as in statistics.h.
+/// Throws kUsage on a batch below 1 or above max_batch(), fewer than 1 timed run, or a negative warm-up.
 Latency measure_latency(const CompiledModel& model, const LatencyConfig& config);
 
 }  // namespace octavo

@@ -25,18 +25,20 @@ struct Latency {
 struct Accuracy {
   std::int64_t images = 0;
   std::int64_t correct = 0;
-  std::vector<std::int64_t> class_images;   ///< By true class.
-  std::vector<std::int64_t> class_correct;  ///< By true class.
+  std::vector<std::int64_t> class_images;            ///< By true class.
+  std::vector<std::int64_t> class_correct;           ///< By true class.
   std::vector<std::vector<std::int64_t>> confusion;  ///< [true][predicted]
-  std::vector<std::int32_t> predictions;    ///< By image; not written to results.json.
-  double value() const { return images == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(images); }
+  std::vector<std::int32_t> predictions;             ///< By image; not written to results.json.
+  double value() const {
+    return images == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(images);
+  }
 };
 
 struct Variant {
   std::string name;       ///< "base", "ptq", "qat"
   std::string precision;  ///< "fp32", "int8"
   Accuracy accuracy;
-  std::string file;       ///< Relative to the run directory.
+  std::string file;  ///< Relative to the run directory.
   std::int64_t size_bytes = 0;
   std::vector<Latency> latency;
   double agreement_with_base = 1;  ///< Fraction of test images with the same top-1 class as the base model.
@@ -44,7 +46,7 @@ struct Variant {
 
 /// One epoch of training or QAT.
 struct EpochRecord {
-  std::string phase;  ///< "train", "qat"
+  std::string phase;       ///< "train", "qat"
   std::int64_t epoch = 0;  ///< From 1.
   double lr = 0;
   double train_loss = 0;
@@ -64,12 +66,14 @@ struct Results {
   std::string model;
   std::int64_t parameters = 0;
   std::int64_t macs = 0;
-  std::map<std::string, std::string> environment;  ///< cpu, isa, cores, threads, os, compiler, library versions, ...
-  std::map<std::string, std::string> settings;     ///< The resolved configuration, flat.
+  std::map<std::string, std::string>
+      environment;  ///< cpu, isa, cores, threads, os, compiler, library versions, ...
+  std::map<std::string, std::string> settings;  ///< The resolved configuration, flat.
   std::vector<Variant> variants;
   std::map<std::string, double> timing;  ///< "train_s", "ptq_s", "qat_s", "eval_s", "total_s"
   std::vector<EpochRecord> history;
-  std::vector<std::string> notes;  ///< What a reader must know: calibration images also in the test set, fallbacks.
+  std::vector<std::string>
+      notes;  ///< What a reader must know: calibration images also in the test set, fallbacks.
 };
 
 }  // namespace octavo

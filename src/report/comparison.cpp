@@ -1,0 +1,126 @@
+#include "comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "format.h"
+
+namespace octavo::report {
+
+const Variant* base_of(const Results& results) {
+  if (results.variants.empty()) return nullptr;
+  const auto found = std::find_if(results.variants.begin(), results.variants.end(),
+                                  [](const Variant& variant) { return variant.name == "base"; });
+  return found == results.variants.end() ? &results.variants.front() : &*found;
+}
+
+const Latency* latency_at(const Variant& variant, std::int64_t batch) {
+  const auto found = std::find_if(variant.latency.begin(), variant.latency.end(),
+                                  [&](const Latency& latency) { return latency.batch == batch; });
+  return found == variant.latency.end() ? nullptr : &*found;
+}
+
+std::vector<std::int64_t> batches_of(const Results& results) {
+  std::set<std::int64_t> batches;
+  for (const Variant& variant : results.variants) {
+    for (const Latency& latency : variant.latency) batches.insert(latency.batch);
+  }
+  return {batches.begin(), batches.end()};
+}
+
+bool has_accuracy(const Variant& variant) { return variant.accuracy.images > 0; }
+
+std::string class_name(const Results& results, std::size_t index) {
+  return index < results.class_names.size() ? results.class_names[index] : fmt::format("class {}", index);
+}
+
+double class_accuracy(const Variant& variant, std::size_t index) {
+  const Accuracy& accuracy = variant.accuracy;
+  if (index >= accuracy.class_images.size() || index >= accuracy.class_correct.size() ||
+      accuracy.class_images[index] <= 0) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  return static_cast<double>(accuracy.class_correct[index]) /
+         static_cast<double>(accuracy.class_images[index]);
+}
+
+std::string timing_label(const std::string& key) {
+  static const std::map<std::string, std::string> known{{"train_s", "Training"},
+                                                        {"ptq_s", "Quantization after training"},
+                                                        {"qat_s", "Quantization-aware training"},
+                                                        {"eval_s", "Evaluation"},
+                                                        {"total_s", "Everything"}};
+  const auto found = known.find(key);
+  return found == known.end() ? key : found->second;
+}
+
+ComparisonTable comparison_table(const Results& results) {
+  ComparisonTable table;
+  const Variant* base = base_of(results);
+  if (base == nullptr) return table;
+  const bool compared = results.variants.size() > 1;
+
+  const auto row = [&](const std::string& label, bool detail,
+                       const std::function<std::string(const Variant&)>& cell) {
+    TableRow made{.label = label, .cells = {}, .detail = detail};
+    for (const Variant& variant : results.variants) made.cells.push_back(cell(variant));
+    const bool says_something = std::any_of(made.cells.begin(), made.cells.end(),
+                                            [](const std::string& text) { return !text.empty(); });
+    if (says_something) table.rows.push_back(std::move(made));
+  };
+  const auto row_vs_base = [&](const std::string& label,
+                               const std::function<std::string(const Variant&)>& cell) {
+    if (compared) row(label, true, [&](const Variant& v) { return &v == base ? std::string() : cell(v); });
+  };
+
+  for (const Variant& variant : results.variants) table.header.push_back(display_name(variant.name));
+  row("Precision", false, [](const Variant& v) { return v.precision; });
+  row("Accuracy", false,
+      [](const Variant& v) { return has_accuracy(v) ? percent(v.accuracy.value()) : kMissing; });
+  row_vs_base("vs base", [&](const Variant& v) {
+    return has_accuracy(v) && has_accuracy(*base) ? points(v.accuracy.value() - base->accuracy.value())
+                                                  : kMissing;
+  });
+  if (compared) {
+    row("Same class as base", true, [&](const Variant& v) {
+      return &v == base        ? std::string()
+             : has_accuracy(v) ? percent(v.agreement_with_base)
+                               : std::string(kMissing);
+    });
+  }
+  row("File size", false, [](const Variant& v) { return v.size_bytes > 0 ? bytes(v.size_bytes) : kMissing; });
+  row_vs_base("vs base", [&](const Variant& v) {
+    return v.size_bytes > 0 ? change(static_cast<double>(v.size_bytes), static_cast<double>(base->size_bytes))
+                            : std::string(kMissing);
+  });
+  for (const std::int64_t batch : batches_of(results)) {
+    const Latency* base_latency = latency_at(*base, batch);
+    const auto timed = [&](const std::function<std::string(const Latency&)>& cell) {
+      return [&, cell](const Variant& v) {
+        const Latency* latency = latency_at(v, batch);
+        return latency == nullptr ? std::string(kMissing) : cell(*latency);
+      };
+    };
+    row(fmt::format("Time, batch {}", batch), false,
+        timed([](const Latency& l) { return mean_and_std(l.mean_ms, l.std_ms); }));
+    row("median", true, timed([](const Latency& l) { return milliseconds(l.median_ms); }));
+    row("images/s", true, timed([](const Latency& l) { return rate(l.images_per_second); }));
+    if (base_latency != nullptr) {
+      row_vs_base("speed-up",
+                  timed([&](const Latency& l) { return speed_up(base_latency->median_ms, l.median_ms); }));
+    }
+  }
+  return table;
+}
+
+std::string subject(const Results& results) {
+  if (results.model.empty()) return results.dataset.empty() ? "a model" : "A model on " + results.dataset;
+  return results.dataset.empty() ? results.model : fmt::format("{} on {}", results.model, results.dataset);
+}
+
+}  // namespace octavo::report

@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bars.h"
+#include "comparison.h"
+#include "confusion.h"
+#include "curves.h"
+#include "format.h"
+#include "octavo/core/version.h"
+#include "octavo/report/report.h"
+#include "samples.h"
+#include "style.h"
+#include "svg.h"
+
+namespace octavo {
+namespace {
+
+using namespace report;
+
+std::string section(const std::string& title, const std::string& lead, const std::string& body) {
+  if (body.empty()) return "";
+  return fmt::format("<section>\n<h2>{}</h2>\n{}{}</section>\n", escape(title),
+                     lead.empty() ? "" : "<p class=\"lead\">" + lead + "</p>\n", body);
+}
+
+std::string grid(const std::string& figures, const std::string& kind) {
+  return figures.empty() ? "" : fmt::format("<div class=\"grid {}\">\n{}</div>\n", kind, figures);
+}
+
+std::string variant_legend(const Results& results) {
+  std::vector<LegendEntry> entries;
+  for (std::size_t i = 0; i < results.variants.size(); ++i) {
+    entries.push_back({color_class(i), display_name(results.variants[i].name)});
+  }
+  return legend(entries);
+}
+
+std::string facts(const Results& results) {
+  std::vector<std::string> items;
+  if (results.parameters > 0) items.push_back(grouped(results.parameters) + " parameters");
+  if (results.macs > 0) {
+    items.push_back(fmt::format("{} million multiply-accumulates an image",
+                                plain(static_cast<double>(results.macs) / 1e6)));
+  }
+  if (results.train_images > 0) items.push_back(grouped(results.train_images) + " training images");
+  if (results.test_images > 0) items.push_back(grouped(results.test_images) + " test images");
+  if (!results.class_names.empty()) items.push_back(fmt::format("{} classes", results.class_names.size()));
+  std::string out;
+  for (const std::string& item : items) out += "<li>" + escape(item) + "</li>";
+  return out.empty() ? "" : "<ul class=\"facts\">" + out + "</ul>\n";
+}
+
+std::string data_note(const Results& results, const Dataset& test) {
+  std::string text = results.dataset_note;
+  if (text.empty() && !test.official) {
+    text =
+        "The checksums of these files are not those of the official ones, so accuracies do not compare with "
+        "published "
+        "figures.";
+  }
+  if (text.empty()) return "";
+  return "<aside class=\"warning\" role=\"note\"><strong>Not the official data.</strong> " + escape(text) +
+         "</aside>\n";
+}
+
+std::string comparison_html(const Results& results) {
+  const ComparisonTable table = comparison_table(results);
+  if (table.header.empty()) return "";
+  std::string out = "<table class=\"compare\"><thead><tr><td></td>";
+  for (const std::string& name : table.header) out += "<th scope=\"col\">" + escape(name) + "</th>";
+  out += "</tr></thead><tbody>\n";
+  for (const TableRow& row : table.rows) {
+    out += fmt::format("<tr{}><th scope=\"row\">{}</th>", row.detail ? " class=\"detail\"" : "",
+                       escape(row.label));
+    for (const std::string& cell : row.cells) out += "<td>" + escape(cell) + "</td>";
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table>\n";
+}
+
+std::string latency_table(const Results& results) {
+  std::string rows;
+  for (const Variant& variant : results.variants) {
+    for (const Latency& l : variant.latency) {
+      rows += fmt::format("<tr><th scope=\"row\">{}</th>", escape(display_name(variant.name)));
+      const std::vector<std::pair<std::string, std::string>> cells{
+          {"Batch", grouped(l.batch)},     {"Threads", grouped(l.threads)},
+          {"Runs", grouped(l.runs)},       {"Mean", milliseconds(l.mean_ms)},
+          {"Std", milliseconds(l.std_ms)}, {"Median", milliseconds(l.median_ms)},
+          {"p90", milliseconds(l.p90_ms)}, {"Images/s", rate(l.images_per_second)}};
+      for (const auto& [name, text] : cells)
+        rows += fmt::format("<td data-label=\"{}\">{}</td>", name, escape(text));
+      rows += "</tr>\n";
+    }
+  }
+  if (rows.empty()) return "";
+  std::string head;
+  for (const char* name : {"Model", "Batch", "Threads", "Runs", "Mean", "Std", "Median", "p90", "Images/s"}) {
+    head += fmt::format("<th scope=\"col\">{}</th>", name);
+  }
+  return "<table class=\"stacked\"><thead><tr>" + head + "</tr></thead><tbody>\n" + rows +
+         "</tbody></table>\n";
+}
+
+std::string pairs_table(const std::map<std::string, std::string>& entries) {
+  std::string rows;
+  for (const auto& [key, value] : entries) {
+    rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(key), escape(value));
+  }
+  return rows.empty() ? "" : "<table class=\"pairs\"><tbody>\n" + rows + "</tbody></table>\n";
+}
+
+std::string timing_table(const Results& results) {
+  std::map<std::string, std::string> entries;
+  for (const auto& [key, seconds] : results.timing) entries[timing_label(key)] = duration(seconds);
+  return pairs_table(entries);
+}
+
+std::string notes_list(const Results& results) {
+  std::string out;
+  for (const std::string& note : results.notes) out += "<li>" + escape(note) + "</li>\n";
+  return out.empty() ? "" : "<ul>\n" + out + "</ul>\n";
+}
+
+std::string sections(const Results& results, const Dataset& test) {
+  std::string out =
+      section("Comparison", "", grid(comparison_panels(results), "three") + comparison_html(results));
+  const std::string classes = class_panels(results);
+  const std::string samples = disagreements(results, test);
+  const std::string latency = grid(latency_panels(results), "three") + latency_table(results);
+  out += section("Inference time",
+                 "Each run is timed alone, after warm-up, on the runtime that ships. p90 is the smallest "
+                 "time that 90 % of "
+                 "the runs do not exceed; images a second come from the median.",
+                 latency);
+  out += section("Training", "", grid(training_curves(results), "three"));
+  out += section("Accuracy by class", "Per cent of each class's test images classified rightly.",
+                 classes.empty() ? "" : variant_legend(results) + grid(classes, "two"));
+  out += section("Confusion matrices",
+                 "How many images of a class (row) the model put where (column). Blue: right. Orange: wrong, "
+                 "the stronger the "
+                 "larger its share of the row.",
+                 grid(confusion_matrices(results), "three"));
+  out += section("Where quantization changes the answer", "", samples);
+  out += section("Notes", "", notes_list(results));
+  out += section("Time taken", "", timing_table(results));
+  out += section("Environment", "", pairs_table(results.environment));
+  out += section("Settings", "", pairs_table(results.settings));
+  return out;
+}
+
+}  // namespace
+
+std::string to_html(const Results& results, const Dataset& test) {
+  const std::string title = subject(results) + ": float and quantized";
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"color-scheme\" content=\"light "
+      "dark\">\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n"
+      "<body>\n<main>\n<header>\n<p class=\"mark\">Octavo</p>\n<h1>{subject}<span>float and quantized, side "
+      "by "
+      "side</span></h1>\n{facts}</header>\n{note}<p class=\"verdict\">{verdict}</p>\n{sections}"
+      "<footer>Made by Octavo {version}.</footer>\n</main>\n</body>\n</html>\n",
+      fmt::arg("title", escape(title)), fmt::arg("style", kStyle),
+      fmt::arg("subject", escape(subject(results))), fmt::arg("facts", facts(results)),
+      fmt::arg("note", data_note(results, test)), fmt::arg("verdict", escape(verdict(results))),
+      fmt::arg("sections", sections(results, test)), fmt::arg("version", escape(version())));
+}
+
+}  // namespace octavo
