@@ -26,7 +26,7 @@ struct LoaderConfig {
   int prefetch = 4;           ///< Batches held ready at most.
   bool channels_last = true;  ///< Layout of Batch::images in memory: NHWC, else NCHW.
   std::uint64_t seed = 42;
-  AugmentConfig augment;
+  AugmentConfig augment = {};
 };
 
 struct Batch {

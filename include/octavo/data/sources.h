@@ -29,11 +29,11 @@ struct DownloadProgress {
 };
 
 struct DownloadConfig {
-  std::string url;
-  std::filesystem::path target;
-  std::string md5;  ///< Lower-case hex; empty: not checked.
-  std::function<void(const DownloadProgress&)> on_progress;
-  std::stop_token stop;
+  std::string url = {};
+  std::filesystem::path target = {};
+  std::string md5 = {};  ///< Lower-case hex; empty: not checked.
+  std::function<void(const DownloadProgress&)> on_progress = {};
+  std::stop_token stop = {};
 };
 
 /// Downloads to `target` by way of `target`.part, resuming it if it is there; renamed only when complete and
@@ -47,14 +47,14 @@ inline constexpr const char* kCifar10Md5 = "c32a1d4ab5d03f1284b67883e8d87530";
 struct DataRequest {
   std::string dataset =
       "cifar10";  ///< "cifar10", "fashion-mnist", "mnist", or "auto": CIFAR-10, else Fashion-MNIST.
-  std::filesystem::path path;  ///< --data; empty: search.
+  std::filesystem::path path = {};  ///< --data; empty: search.
   bool allow_download = true;
   std::string url = kCifar10Url;
   std::string md5 = kCifar10Md5;
-  std::function<void(const DownloadProgress&)> on_progress;
+  std::function<void(const DownloadProgress&)> on_progress = {};
   std::function<void(const std::string&)>
       on_note;  ///< One line a remark: where data were found, a fallback taken.
-  std::stop_token stop;
+  std::stop_token stop = {};
 };
 
 /// Finds and reads a data set. CIFAR-10: `path`, $OCTAVO_DATA, the user's cache ($XDG_CACHE_HOME or ~/.cache,
