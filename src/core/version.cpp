@@ -23,7 +23,7 @@ std::string cpuinfo(const std::string& key) {
 }  // namespace
 
 std::string cpu_isa() {
-  const std::string flags = " " + cpuinfo("flags") + " ";
+  const std::string flags = cpuinfo("flags").insert(0, 1, ' ').append(1, ' ');
   const auto has = [&](const char* flag) { return flags.find(flag) != std::string::npos; };
   if (has(" amx_int8 ")) return "amx-int8";
   if (has(" avx512_vnni ")) return "avx512-vnni";

@@ -18,30 +18,44 @@ struct PtqConfig {
   std::int64_t calibration_samples = 1000;
   std::int64_t batch_size = 50;
   std::uint64_t seed = 42;  ///< Chooses the calibration images.
+  std::int32_t weight_qmax =
+      127;  ///< 63 keeps weights to seven bits, for kernels whose pairs may saturate int16.
   std::function<void(std::int64_t done, std::int64_t total)> on_progress;
 };
 
-/// Which images calibration used: evenly spread over the classes where it can be, drawn by `seed`, ascending.
+/// Which images calibration uses: `samples` different ones, evenly spread over the labels as far as each has
+/// images, drawn by `seed` alone, ascending. Throws kUsage unless 1 <= samples <= train.size().
 std::vector<std::int64_t> calibration_indices(const Dataset& train, std::int64_t samples, std::uint64_t seed);
 
-/// Values of a folded float graph that quantization annotates: the input and each fused group's output except the
-/// model's output (which stays float).
+/// Values of a folded float graph that need parameters of their own, in the order they are made: the input
+/// and each fused group's output, except the model's output, which stays float, and the outputs of MaxPool
+/// and Flatten, which share their input's parameters (or, where that is the model's output, stay float with
+/// it).
 std::vector<ValueId> quantized_activations(const Graph& folded);
 
 struct PtqResult {
-  Graph graph;  ///< Batch norms folded, values annotated, weights still float32; metadata says how it was made.
+  Graph
+      graph;  ///< Batch norms folded, values annotated, weights still float32; metadata says how it was made.
   std::map<std::string, Range> ranges;  ///< By value name, as observed.
   std::vector<std::int64_t> indices;    ///< Calibration images.
 };
 
-/// Folds batch norms, calibrates on un-augmented training images with the float runtime, annotates: activations
-/// per-tensor uint8, weights per-channel symmetric int8, pooling and flatten outputs sharing their input's parameters
-/// (MaxPool, Flatten). Throws kUsage on settings out of range (more samples than images).
+/// Folds batch norms, calibrates on un-augmented training images with the float runtime, annotates:
+/// activations per-tensor uint8, weights per-channel symmetric int8. Metadata keys it sets:
+/// octavo.quantization ("ptq"), octavo.observer and octavo.observer.{percentile,momentum,bins} where they
+/// apply, octavo.weight_qmax, octavo.calibration.{samples,seed,indices,data,data_hash} (indices
+/// comma-separated). Throws kUsage on settings out of range (more samples than images), kBadInput for a graph
+/// that is quantized already, images that do not fit its input, or an activation that is not finite, naming
+/// the value.
 PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normalization& normalization,
                        const PtqConfig& config);
 
-/// Annotates a folded float graph from given activation parameters (by value name): the last step of PTQ and of QAT.
-/// A bias that would not fit int32 widens its channel's weight scale. Throws kInternal if a value lacks parameters.
-void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations);
+/// Annotates a folded float graph from given activation parameters (by value name): the last step of PTQ and
+/// of QAT. Reads an entry for each of quantized_activations() and ignores others; annotations the graph had
+/// are dropped. Weights stay float32 and get choose_weight_params where the node's input is quantized. A bias
+/// beyond 2^30 in int32 widens its channel's weight scale until it fits. Throws kInternal if a value lacks
+/// parameters.
+void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations,
+              std::int32_t weight_qmax = 127);
 
 }  // namespace octavo

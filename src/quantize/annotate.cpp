@@ -1,0 +1,84 @@
+#include <cmath>
+#include <limits>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/passes.h"
+#include "octavo/quantize/ptq.h"
+
+namespace octavo {
+namespace {
+
+/// A quarter of int32's range is left for the input's zero point times the sum of the weights, which the
+/// runtime takes off the bias.
+constexpr double kLargestBias = 1 << 30;
+
+const Node& anchor_of(const Graph& graph, const FusedGroup& group) {
+  return graph.nodes.at(static_cast<std::size_t>(group.anchor));
+}
+
+/// MaxPool and Flatten only move integers about, so their output has the parameters of their input.
+bool shares_parameters(const Graph& graph, const FusedGroup& group) {
+  const Op op = anchor_of(graph, group).op;
+  return op == Op::kMaxPool || op == Op::kFlatten;
+}
+
+/// Widens the scale of every channel whose bias would exceed kLargestBias in int32.
+void fit_bias(const Tensor& bias, float scale_x, QuantParams& weights) {
+  const auto values = bias.data<float>();
+  for (std::size_t c = 0; c < values.size(); ++c) {
+    const double needed =
+        std::fabs(static_cast<double>(values[c])) / (static_cast<double>(scale_x) * kLargestBias);
+    float& scale = weights.scales.at(c);
+    if (static_cast<double>(scale) < needed) {
+      scale = std::nextafter(static_cast<float>(needed), std::numeric_limits<float>::infinity());
+    }
+  }
+}
+
+void annotate_weight(Graph& graph, const Node& node, std::int32_t qmax) {
+  if (node.op != Op::kConv && node.op != Op::kGemm) return;
+  const auto& input = graph.value(node.inputs.at(0)).quant;
+  if (!input) return;
+  Value& weight = graph.value(node.inputs.at(1));
+  check_internal(weight.constant.has_value(),
+                 "annotate: the weight of node '" + node.name + "' is not a constant");
+  // Set already where two nodes share a weight: then both biases have to fit.
+  if (!weight.quant) weight.quant = choose_weight_params(*weight.constant, qmax);
+  if (node.inputs.size() < 3) return;
+  const Value& bias = graph.value(node.inputs[2]);
+  check_internal(bias.constant.has_value(),
+                 "annotate: the bias of node '" + node.name + "' is not a constant");
+  fit_bias(*bias.constant, input->scale(), *weight.quant);
+}
+
+}  // namespace
+
+std::vector<ValueId> quantized_activations(const Graph& folded) {
+  std::vector<ValueId> result;
+  if (folded.input != folded.output) result.push_back(folded.input);
+  for (const FusedGroup& group : fuse(folded)) {
+    if (group.output != folded.output && !shares_parameters(folded, group)) result.push_back(group.output);
+  }
+  return result;
+}
+
+void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations,
+              std::int32_t weight_qmax) {
+  for (Value& value : folded.values) value.quant.reset();
+  const std::vector<FusedGroup> groups = fuse(folded);
+  for (const ValueId id : quantized_activations(folded)) {
+    Value& value = folded.value(id);
+    const auto found = activations.find(value.name);
+    check_internal(found != activations.end(), "annotate: value '" + value.name + "' lacks parameters");
+    validate(found->second, "value '" + value.name + "'");
+    value.quant = found->second;
+  }
+  for (const FusedGroup& group : groups) {  // in order of execution, so that parameters pass along a chain
+    if (group.output != folded.output && shares_parameters(folded, group)) {
+      folded.value(group.output).quant = folded.value(group.input).quant;
+    }
+  }
+  for (const Node& node : folded.nodes) annotate_weight(folded, node, weight_qmax);
+}
+
+}  // namespace octavo

@@ -1,0 +1,110 @@
+#include "octavo/quantize/ptq.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+#include <span>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/passes.h"
+#include "octavo/runtime/runtime.h"
+
+namespace octavo {
+namespace {
+
+using Observers = std::map<ValueId, std::unique_ptr<Observer>>;
+
+void check(const Graph& graph, const Dataset& train, const PtqConfig& config) {
+  if (config.batch_size < 1) {
+    throw Error(ErrorCode::kUsage, "calibration batch size",
+                fmt::format("expected at least 1, got {}", config.batch_size));
+  }
+  if (graph.quantized()) {
+    throw Error(ErrorCode::kBadInput, graph.name, "already quantized; expected a float model");
+  }
+  const Shape images{kDynamic, train.channels, train.height, train.width};
+  const Shape& input = graph.value(graph.input).shape;
+  if (input != images) {
+    throw Error(ErrorCode::kBadInput, graph.name,
+                fmt::format("images of {} do not fit the model; expected {}, got {}", train.name,
+                            to_string(input), to_string(images)));
+  }
+}
+
+/// Runs the calibration images through the float model and shows every observer what its value holds.
+void calibrate(const Graph& folded, const Dataset& train, const Normalization& normalization,
+               std::span<const std::int64_t> indices, const PtqConfig& config, Observers& observers) {
+  const auto total = static_cast<std::int64_t>(indices.size());
+  CompileOptions options{.max_batch = std::min(config.batch_size, total), .threads = 0, .observe = {}};
+  for (const auto& [id, observer] : observers) options.observe.push_back(id);
+  const CompiledModel model(folded, options);
+  CompiledModel::Context context(model);
+  std::vector<float> logits(static_cast<std::size_t>(options.max_batch * model.classes()));
+  const auto observe = [&](ValueId id, std::span<const float> values) {
+    try {
+      observers.at(id)->observe(values);
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("{}: value '{}'", folded.name, folded.value(id).name),
+                  error.what());
+    }
+  };
+  for (std::int64_t done = 0; done < total;) {
+    const std::int64_t count = std::min(options.max_batch, total - done);
+    const Tensor batch = normalized_batch(
+        train, indices.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)),
+        normalization);
+    model.run_observed(context, batch.data<float>(), count,
+                       std::span(logits).first(static_cast<std::size_t>(count * model.classes())), observe);
+    done += count;
+    if (config.on_progress) config.on_progress(done, total);
+  }
+}
+
+void describe(const Dataset& train, const PtqConfig& config, std::span<const std::int64_t> indices,
+              std::map<std::string, std::string>& metadata) {
+  const ObserverConfig& observer = config.observer;
+  metadata["octavo.quantization"] = "ptq";
+  metadata["octavo.observer"] = observer.kind;
+  if (observer.kind == "percentile")
+    metadata["octavo.observer.percentile"] = fmt::format("{}", observer.percentile);
+  if (observer.kind == "moving-average")
+    metadata["octavo.observer.momentum"] = fmt::format("{}", observer.momentum);
+  if (observer.kind != "min-max" && observer.kind != "moving-average") {
+    metadata["octavo.observer.bins"] = fmt::format("{}", observer.bins);
+  }
+  metadata["octavo.weight_qmax"] = fmt::format("{}", config.weight_qmax);
+  metadata["octavo.calibration.samples"] = fmt::format("{}", indices.size());
+  metadata["octavo.calibration.seed"] = fmt::format("{}", config.seed);
+  metadata["octavo.calibration.indices"] = fmt::format("{}", fmt::join(indices, ","));
+  metadata["octavo.calibration.data"] = fmt::format("{} {}", train.name, train.split);
+  metadata["octavo.calibration.data_hash"] = train.hash;
+}
+
+}  // namespace
+
+PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normalization& normalization,
+                       const PtqConfig& config) {
+  check(graph, train, config);
+  PtqResult result{.graph = fold_batch_norm(graph),
+                   .ranges = {},
+                   .indices = calibration_indices(train, config.calibration_samples, config.seed)};
+  Observers observers;
+  for (const ValueId id : quantized_activations(result.graph)) observers[id] = make_observer(config.observer);
+  calibrate(result.graph, train, normalization, result.indices, config, observers);
+
+  std::map<std::string, QuantParams> activations;
+  for (const auto& [id, observer] : observers) {
+    const std::string& name = result.graph.value(id).name;
+    const Range range = observer->range(256);
+    result.ranges[name] = range;
+    activations[name] = choose_activation_params(range);
+  }
+  annotate(result.graph, activations, config.weight_qmax);
+  if (!get_normalization(result.graph)) set_normalization(result.graph, normalization);
+  describe(train, config, result.indices, result.graph.metadata);
+  return result;
+}
+
+}  // namespace octavo
