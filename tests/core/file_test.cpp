@@ -1,0 +1,81 @@
+#include "octavo/core/file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "octavo/core/error.h"
+
+namespace octavo {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder that is gone after the test.
+class FileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "octavo-file-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator{}));
+  }
+
+  fs::path folder_;
+};
+
+ErrorCode code_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "expected an Error";
+  return ErrorCode::kInternal;
+}
+
+TEST_F(FileTest, WrittenBytesComeBack) {
+  write_file(folder_ / "a.txt", "hello");
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "hello");
+  write_file(folder_ / "a.txt", "");
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "");
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(FileTest, UncommittedFileLeavesTheOldOne) {
+  write_file(folder_ / "a.txt", "old");
+  {
+    AtomicFile file(folder_ / "a.txt");
+    file.write("new, but never finished");
+  }
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "old");
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(FileTest, MissingFileAndFolderAreIoErrors) {
+  EXPECT_EQ(code_of([&] { read_file(folder_ / "none"); }), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { read_file(folder_); }), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { write_file(folder_ / "no" / "such", "x"); }), ErrorCode::kIo);
+}
+
+TEST_F(FileTest, FileLargerThanAllowedIsRefused) {
+  write_file(folder_ / "big", std::string(5000, 'x'));
+  EXPECT_EQ(code_of([&] { read_file(folder_ / "big", 4999); }), ErrorCode::kBadInput);
+  EXPECT_EQ(read_file(folder_ / "big", 5000).size(), 5000U);
+}
+
+TEST_F(FileTest, WritableFolderIsMadeWithItsParentsAndLeftEmpty) {
+  make_writable_folder(folder_ / "a" / "b");
+  EXPECT_TRUE(fs::is_empty(folder_ / "a" / "b"));
+  write_file(folder_ / "plain", "x");
+  EXPECT_EQ(code_of([&] { make_writable_folder(folder_ / "plain"); }), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { make_writable_folder("/proc/octavo"); }), ErrorCode::kIo);
+}
+
+}  // namespace
+}  // namespace octavo
