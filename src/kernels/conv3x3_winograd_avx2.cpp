@@ -12,40 +12,41 @@
 namespace octavo::kernels::winograd {
 namespace {
 
-/// y tile = A^T m A + bias for 8 of the output channels, of which `valid` exist.
-void output_tile(const Tiles& tiles, const Tiles::Place& at, const float* m, std::int64_t plane, __m256 bias,
-                 float* y, std::int64_t channels, std::int64_t valid) {
-  __m256 in[kPoints];
-  __m256 out[kTileOut * kTileOut];
-#pragma GCC unroll 36
-  for (int p = 0; p < kPoints; ++p) in[p] = _mm256_load_ps(m + p * plane);
+/// y tile = A^T m A + bias for 8 of the output channels, of which `valid` exist, from m[p][16].
+void output_tile(const Tiles& tiles, const Tiles::Place& at, const float* m, __m256 bias, float* y,
+                 std::int64_t channels, std::int64_t valid) {
   __m256 half[kTileOut][kTileIn];
 #pragma GCC unroll 6
   for (int column = 0; column < kTileIn; ++column) {
     __m256 line[kTileIn];
     __m256 result[kTileOut];
 #pragma GCC unroll 6
-    for (int row = 0; row < kTileIn; ++row) line[row] = in[row * kTileIn + column];
+    for (int row = 0; row < kTileIn; ++row) line[row] = _mm256_load_ps(m + (row * kTileIn + column) * kPanel);
     transform_output(line, result);
 #pragma GCC unroll 4
     for (int row = 0; row < kTileOut; ++row) half[row][column] = result[row];
   }
-#pragma GCC unroll 4
-  for (int row = 0; row < kTileOut; ++row) transform_output(half[row], out + row * kTileOut);
   const std::int64_t rows = std::min<std::int64_t>(kTileOut, tiles.h - at.y);
   const std::int64_t columns = std::min<std::int64_t>(kTileOut, tiles.w - at.x);
   float* corner = y + ((at.image * tiles.h + at.y) * tiles.w + at.x) * channels;
   const __m256i mask = lane_mask(valid);
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < columns; ++j) {
-      float* to = corner + (i * tiles.w + j) * channels;
-      const __m256 value = _mm256_add_ps(out[i * kTileOut + j], bias);
+#pragma GCC unroll 4
+  for (int i = 0; i < kTileOut; ++i) {
+    if (i >= rows) return;
+    __m256 out[kTileOut];
+    transform_output(half[i], out);
+    float* to = corner + i * tiles.w * channels;
+#pragma GCC unroll 4
+    for (int j = 0; j < kTileOut; ++j) {
+      if (j >= columns) break;
+      const __m256 value = _mm256_add_ps(out[j], bias);
       if (valid >= 8) {
-        _mm256_storeu_ps(to, value);
+        _mm256_storeu_ps(to + j * channels, value);
       } else {
-        _mm256_maskstore_ps(to, mask, value);
+        _mm256_maskstore_ps(to + j * channels, mask, value);
       }
     }
+  }
 }
 
 /// How transform_weights() reads: lane l and depth k of tap t at base + l * lane + k * depth + t * tap.
@@ -114,12 +115,13 @@ void convolve(const Tiles& tiles, const float* x, const WeightView& w, const flo
 
   const Blocking block = forward_blocking(tiles.total, depth);
   const std::int64_t v_plane = plane_stride(block.tiles * depth);
-  const std::int64_t m_plane = plane_stride(block.tiles * kPanel);
+  constexpr std::int64_t kTileFloats =
+      kPoints * kPanel;  // the products of a tile lie together: m[panel][tile][p][16]
   const std::int64_t blocks = (tiles.total + block.tiles - 1) / block.tiles;
   parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     const float* zero = zeros(w.depths);
     float* v = scratch(Scratch::kInput, kPoints * v_plane);
-    float* m = scratch(Scratch::kOutput, block.panels * kPoints * m_plane);
+    float* m = scratch(Scratch::kOutput, block.panels * block.tiles * kTileFloats);
     for (std::int64_t b = begin; b < end; ++b) {
       const std::int64_t first = b * block.tiles;
       const std::int64_t count = std::min(block.tiles, tiles.total - first);
@@ -130,15 +132,16 @@ void convolve(const Tiles& tiles, const float* x, const WeightView& w, const flo
         for (std::int64_t p = 0; p < kPoints; ++p)
           for (std::int64_t q = panel; q < last; ++q)
             gemm_panel<false, false>(count, v + p * v_plane, depth, u + (q * kPoints + p) * depth * kPanel,
-                                     depth, m + ((q - panel) * kPoints + p) * m_plane);
+                                     depth, m + (q - panel) * block.tiles * kTileFloats + p * kPanel,
+                                     kTileFloats);
         for (std::int64_t t = 0; t < count; ++t) {
           const auto at = tiles.place(first + t);
           for (std::int64_t q = panel; q < last; ++q)
             for (std::int64_t o = q * kPanel; o < std::min(w.lanes, (q + 1) * kPanel); o += 8) {
               const __m256 offset = bias == nullptr ? _mm256_setzero_ps()
                                                     : _mm256_maskload_ps(bias + o, lane_mask(w.lanes - o));
-              output_tile(tiles, at, m + (q - panel) * kPoints * m_plane + t * kPanel + o % kPanel, m_plane,
-                          offset, y + o, w.lanes, w.lanes - o);
+              output_tile(tiles, at, m + ((q - panel) * block.tiles + t) * kTileFloats + o % kPanel, offset,
+                          y + o, w.lanes, w.lanes - o);
             }
         }
       }

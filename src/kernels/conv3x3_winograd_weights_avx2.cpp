@@ -104,9 +104,9 @@ void backward_weights(const Conv3x3Shape& s, const float* x, const float* dy, fl
         const float* panel = d + (q * kPoints + p) * d_plane;
         float* to = u + (q * kPoints + p) * depth * kPanel;
         if (first == 0) {
-          gemm_panel<true, false>(depth, v + p * v_plane, depth, panel, count, to);
+          gemm_panel<true, false>(depth, v + p * v_plane, depth, panel, count, to, kPanel);
         } else {
-          gemm_panel<true, true>(depth, v + p * v_plane, depth, panel, count, to);
+          gemm_panel<true, true>(depth, v + p * v_plane, depth, panel, count, to, kPanel);
         }
       }
     });

@@ -14,16 +14,16 @@ inline constexpr std::int64_t kPanel = 16;
 /// registers.
 inline constexpr int kRows = 6;
 
-/// c[r][0..15] (+)= sum over k of a(r, k) * b[k][0..15], where a(r, k) is a[r * lda + k], or a[k * lda + r]
-/// if kByColumn.
+/// c[r * ldc + 0..15] (+)= sum over k of a(r, k) * b[k][0..15], where a(r, k) is a[r * lda + k], or a[k * lda
+/// + r] if kByColumn.
 template <int R, bool kByColumn, bool kAccumulate>
-static inline void gemm_block(const float* a, std::int64_t lda, const float* b, std::int64_t depth,
-                              float* c) {
+static inline void gemm_block(const float* a, std::int64_t lda, const float* b, std::int64_t depth, float* c,
+                              std::int64_t ldc) {
   __m256 sums[R][2];
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
-    sums[r][0] = kAccumulate ? _mm256_load_ps(c + r * kPanel) : _mm256_setzero_ps();
-    sums[r][1] = kAccumulate ? _mm256_load_ps(c + r * kPanel + 8) : _mm256_setzero_ps();
+    sums[r][0] = kAccumulate ? _mm256_load_ps(c + r * ldc) : _mm256_setzero_ps();
+    sums[r][1] = kAccumulate ? _mm256_load_ps(c + r * ldc + 8) : _mm256_setzero_ps();
   }
   const std::int64_t row = kByColumn ? 1 : lda;
   const std::int64_t step = kByColumn ? lda : 1;
@@ -41,29 +41,29 @@ static inline void gemm_block(const float* a, std::int64_t lda, const float* b, 
   }
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
-    _mm256_store_ps(c + r * kPanel, sums[r][0]);
-    _mm256_store_ps(c + r * kPanel + 8, sums[r][1]);
+    _mm256_store_ps(c + r * ldc, sums[r][0]);
+    _mm256_store_ps(c + r * ldc + 8, sums[r][1]);
   }
 }
 
 /// gemm_block over any number of rows.
 template <bool kByColumn, bool kAccumulate>
 static inline void gemm_panel(std::int64_t rows, const float* a, std::int64_t lda, const float* b,
-                              std::int64_t depth, float* c) {
+                              std::int64_t depth, float* c, std::int64_t ldc) {
   const std::int64_t advance = kByColumn ? 1 : lda;
-  for (; rows >= kRows; rows -= kRows, a += kRows * advance, c += kRows * kPanel)
-    gemm_block<kRows, kByColumn, kAccumulate>(a, lda, b, depth, c);
+  for (; rows >= kRows; rows -= kRows, a += kRows * advance, c += kRows * ldc)
+    gemm_block<kRows, kByColumn, kAccumulate>(a, lda, b, depth, c, ldc);
   switch (rows) {
     case 5:
-      return gemm_block<5, kByColumn, kAccumulate>(a, lda, b, depth, c);
+      return gemm_block<5, kByColumn, kAccumulate>(a, lda, b, depth, c, ldc);
     case 4:
-      return gemm_block<4, kByColumn, kAccumulate>(a, lda, b, depth, c);
+      return gemm_block<4, kByColumn, kAccumulate>(a, lda, b, depth, c, ldc);
     case 3:
-      return gemm_block<3, kByColumn, kAccumulate>(a, lda, b, depth, c);
+      return gemm_block<3, kByColumn, kAccumulate>(a, lda, b, depth, c, ldc);
     case 2:
-      return gemm_block<2, kByColumn, kAccumulate>(a, lda, b, depth, c);
+      return gemm_block<2, kByColumn, kAccumulate>(a, lda, b, depth, c, ldc);
     case 1:
-      return gemm_block<1, kByColumn, kAccumulate>(a, lda, b, depth, c);
+      return gemm_block<1, kByColumn, kAccumulate>(a, lda, b, depth, c, ldc);
     default:
       return;
   }
