@@ -17,8 +17,7 @@ struct Bar {
   std::string label;   ///< The value as text.
   std::string versus;  ///< Change against the base; empty for the base itself.
   std::string color;
-  double error = 0;    ///< Half the length of the error bar; 0: none.
-  double median = -1;  ///< A tick across the bar; negative: none.
+  double error = 0;  ///< Half the length of the error bar; 0: none.
 };
 
 struct BarPanel {
@@ -35,7 +34,7 @@ std::string bar_panel(const BarPanel& panel);
 /// variants.
 std::string comparison_panels(const Results& results);
 
-/// Inference time for each of the remaining batch sizes.
+/// Inference time at the remaining batch sizes, and throughput at the largest.
 std::string latency_panels(const Results& results);
 
 /// Accuracy by class as grouped bars, in several plots if there are many classes. Empty if nothing was

@@ -49,14 +49,25 @@ double class_accuracy(const Variant& variant, std::size_t index) {
          static_cast<double>(accuracy.class_images[index]);
 }
 
-std::string timing_label(const std::string& key) {
-  static const std::map<std::string, std::string> known{{"train_s", "Training"},
-                                                        {"ptq_s", "Quantization after training"},
-                                                        {"qat_s", "Quantization-aware training"},
-                                                        {"eval_s", "Evaluation"},
-                                                        {"total_s", "Everything"}};
-  const auto found = known.find(key);
-  return found == known.end() ? key : found->second;
+std::vector<std::pair<std::string, std::string>> timing_rows(const Results& results) {
+  const std::vector<std::pair<std::string, std::string>> known{{"train_s", "Training"},
+                                                               {"ptq_s", "Quantization after training"},
+                                                               {"qat_s", "Quantization-aware training"},
+                                                               {"eval_s", "Evaluation"}};
+  std::map<std::string, double> left = results.timing;
+  std::vector<std::pair<std::string, std::string>> rows;
+  const auto take = [&](const std::string& key, const std::string& label) {
+    const auto found = left.find(key);
+    if (found == left.end()) return;
+    rows.emplace_back(label, duration(found->second));
+    left.erase(found);
+  };
+  for (const auto& [key, label] : known) take(key, label);
+  for (const auto& [key, seconds] : results.timing) {
+    if (key != "total_s") take(key, key);
+  }
+  take("total_s", "Everything");
+  return rows;
 }
 
 ComparisonTable comparison_table(const Results& results) {

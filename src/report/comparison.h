@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "octavo/eval/results.h"
@@ -28,8 +29,8 @@ std::string class_name(const Results& results, std::size_t index);
 /// Share of the class's images classified rightly; NaN where the class was not tested.
 double class_accuracy(const Variant& variant, std::size_t index);
 
-/// "train_s" -> "Training"
-std::string timing_label(const std::string& key);
+/// What took how long, as text, in the order in which it happens; the total last.
+std::vector<std::pair<std::string, std::string>> timing_rows(const Results& results);
 
 struct TableRow {
   std::string label;

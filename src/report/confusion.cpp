@@ -146,7 +146,8 @@ std::string plot(const Results& results, const Matrix& matrix, std::size_t index
   std::string out =
       svg_open(fmt::format("plot-confusion-{}", index), kPlotWidth, left + side + 4, title,
                "Rows are true classes, columns predicted ones. " + most_frequent(results, matrix));
-  out += svg_text(2, 12, "true ↓  predicted →", "tick");
+  out += svg_text(named ? 1 : 60, 12, "predicted →", "tick");
+  out += svg_text(1, named ? 28 : 12, "true ↓", "tick");
   out += named ? named_cells(results, matrix, shares, left, side / static_cast<double>(matrix.size()))
                : pixel_cells(matrix, shares, left, side);
   return out + "</svg>\n";

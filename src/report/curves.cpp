@@ -136,13 +136,11 @@ std::string draw(const Plot& plot, const std::vector<Phase>& phases) {
   };
 
   std::string out = fmt::format("<figure class=\"card\">\n<h3>{}</h3>\n", escape(plot.title));
-  if (plot.series.size() > 1) {
-    std::vector<LegendEntry> entries;
-    for (const Series& series : plot.series) {
-      entries.push_back({series.color + (series.dashed ? " dashed" : ""), series.name});
-    }
-    out += legend(entries);
+  std::vector<LegendEntry> entries;
+  for (const Series& series : plot.series) {
+    entries.push_back({series.color + (series.dashed ? " dashed" : ""), series.name});
   }
+  out += legend(entries);
   out += svg_open(plot.id, kPlotWidth, kHeight, plot.title + " by epoch", description);
   out += phase_marks(phases, count);
   for (const double tick : ticks) {

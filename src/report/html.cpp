@@ -18,6 +18,17 @@ namespace {
 
 using namespace report;
 
+/// Escaped text in which no line ends between a number and its unit.
+std::string unbroken(const std::string& text) {
+  std::string out = escape(text);
+  for (const char* unit : {" %", " ms", " MB", " kB", " GB"}) {
+    for (std::size_t at = out.find(unit); at != std::string::npos; at = out.find(unit, at + 1)) {
+      if (at > 0 && out[at - 1] >= '0' && out[at - 1] <= '9') out.replace(at, 1, "&nbsp;");
+    }
+  }
+  return out;
+}
+
 std::string section(const std::string& title, const std::string& lead, const std::string& body) {
   if (body.empty()) return "";
   return fmt::format("<section>\n<h2>{}</h2>\n{}{}</section>\n", escape(title),
@@ -67,16 +78,16 @@ std::string data_note(const Results& results, const Dataset& test) {
 std::string comparison_html(const Results& results) {
   const ComparisonTable table = comparison_table(results);
   if (table.header.empty()) return "";
-  std::string out = "<table class=\"compare\"><thead><tr><td></td>";
+  std::string out = "<div class=\"scroll\"><table class=\"compare\"><thead><tr><td></td>";
   for (const std::string& name : table.header) out += "<th scope=\"col\">" + escape(name) + "</th>";
   out += "</tr></thead><tbody>\n";
   for (const TableRow& row : table.rows) {
     out += fmt::format("<tr{}><th scope=\"row\">{}</th>", row.detail ? " class=\"detail\"" : "",
                        escape(row.label));
-    for (const std::string& cell : row.cells) out += "<td>" + escape(cell) + "</td>";
+    for (const std::string& cell : row.cells) out += "<td>" + unbroken(cell) + "</td>";
     out += "</tr>\n";
   }
-  return out + "</tbody></table>\n";
+  return out + "</tbody></table></div>\n";
 }
 
 std::string latency_table(const Results& results) {
@@ -103,18 +114,13 @@ std::string latency_table(const Results& results) {
          "</tbody></table>\n";
 }
 
-std::string pairs_table(const std::map<std::string, std::string>& entries) {
+template <typename Pairs>
+std::string pairs_table(const Pairs& entries) {
   std::string rows;
   for (const auto& [key, value] : entries) {
     rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(key), escape(value));
   }
   return rows.empty() ? "" : "<table class=\"pairs\"><tbody>\n" + rows + "</tbody></table>\n";
-}
-
-std::string timing_table(const Results& results) {
-  std::map<std::string, std::string> entries;
-  for (const auto& [key, seconds] : results.timing) entries[timing_label(key)] = duration(seconds);
-  return pairs_table(entries);
 }
 
 std::string notes_list(const Results& results) {
@@ -135,8 +141,8 @@ std::string sections(const Results& results, const Dataset& test) {
                  "the runs do not exceed; images a second come from the median.",
                  latency);
   out += section("Training", "", grid(training_curves(results), "three"));
-  out += section("Accuracy by class", "Per cent of each class's test images classified rightly.",
-                 classes.empty() ? "" : variant_legend(results) + grid(classes, "two"));
+  out += section("Accuracy by class", "Per cent of each class's test images classified correctly.",
+                 classes.empty() ? "" : variant_legend(results) + grid(classes, "three"));
   out += section("Confusion matrices",
                  "How many images of a class (row) the model put where (column). Blue: right. Orange: wrong, "
                  "the stronger the "
@@ -144,7 +150,7 @@ std::string sections(const Results& results, const Dataset& test) {
                  grid(confusion_matrices(results), "three"));
   out += section("Where quantization changes the answer", "", samples);
   out += section("Notes", "", notes_list(results));
-  out += section("Time taken", "", timing_table(results));
+  out += section("Time taken", "", pairs_table(timing_rows(results)));
   out += section("Environment", "", pairs_table(results.environment));
   out += section("Settings", "", pairs_table(results.settings));
   return out;
@@ -165,7 +171,7 @@ std::string to_html(const Results& results, const Dataset& test) {
       "<footer>Made by Octavo {version}.</footer>\n</main>\n</body>\n</html>\n",
       fmt::arg("title", escape(title)), fmt::arg("style", kStyle),
       fmt::arg("subject", escape(subject(results))), fmt::arg("facts", facts(results)),
-      fmt::arg("note", data_note(results, test)), fmt::arg("verdict", escape(verdict(results))),
+      fmt::arg("note", data_note(results, test)), fmt::arg("verdict", unbroken(verdict(results))),
       fmt::arg("sections", sections(results, test)), fmt::arg("version", escape(version())));
 }
 

@@ -81,8 +81,8 @@ std::string class_section(const Results& results) {
   return out + "\n";
 }
 
-std::string pairs_section(const std::string& title, const std::string& what,
-                          const std::map<std::string, std::string>& entries) {
+template <typename Pairs>
+std::string pairs_section(const std::string& title, const std::string& what, const Pairs& entries) {
   if (entries.empty()) return "";
   std::string out = fmt::format("## {}\n\n", title) + header({what, ""}, 2);
   for (const auto& [key, value] : entries) out += line({escaped(key), escaped(value)});
@@ -99,9 +99,7 @@ std::string to_markdown(const Results& results) {
   out += comparison_section(results);
   out += latency_section(results);
   out += class_section(results);
-  std::map<std::string, std::string> times;
-  for (const auto& [key, seconds] : results.timing) times[timing_label(key)] = duration(seconds);
-  out += pairs_section("Time taken", "Step", times);
+  out += pairs_section("Time taken", "Step", timing_rows(results));
   if (!results.notes.empty()) {
     out += "## Notes\n\n";
     for (const std::string& note : results.notes) out += "- " + escaped(note) + "\n";

@@ -87,7 +87,7 @@ std::string card(const Results& results, const Dataset& test, std::size_t index,
     const std::int32_t predicted = variant.accuracy.predictions[index];
     const bool right = predicted == label;
     out += answer(display_name(variant.name), name_of(results, predicted),
-                  right ? " <b aria-label=\"right\">✓</b>" : " <b aria-label=\"wrong\">✗</b>",
+                  right ? "<b aria-label=\"right\">✓</b>" : "<b aria-label=\"wrong\">✗</b>",
                   right ? "ok" : "bad");
   };
   judged(*base_of(results));

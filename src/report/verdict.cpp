@@ -38,14 +38,14 @@ std::string speed_sentence(const Latency& variant, const Latency& base) {
   if (std::abs(ratio - 1) < 0.005) return fmt::format("{} takes as long", batch);
   const std::string times =
       fmt::format("({} instead of {})", milliseconds(variant.median_ms), milliseconds(base.median_ms));
-  if (ratio > 1)
-    return fmt::format("{} runs {} as fast {}", batch, speed_up(base.median_ms, variant.median_ms), times);
-  return fmt::format("{} takes {} as long {}", batch, speed_up(variant.median_ms, base.median_ms), times);
+  const double factor = ratio > 1 ? ratio : 1 / ratio;
+  return fmt::format("{} {} {:.{}f} times as {} {}", batch, ratio > 1 ? "runs" : "takes", factor,
+                     factor < 10 ? 2 : 1, ratio > 1 ? "fast" : "long", times);
 }
 
 std::string base_sentence(const Variant& base) {
   std::string text = has_accuracy(base)
-                         ? fmt::format("The {} model classifies {} of {} test images rightly ({}).",
+                         ? fmt::format("The {} model classifies {} of {} test images correctly ({}).",
                                        base.precision.empty() ? display_name(base.name) : base.precision,
                                        grouped(base.accuracy.correct), grouped(base.accuracy.images),
                                        percent(base.accuracy.value()))
