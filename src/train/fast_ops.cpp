@@ -17,8 +17,11 @@ at::Tensor new_channels_last(at::IntArrayRef sizes, const at::Tensor& like) {
   return at::empty(sizes, like.options().requires_grad(false), at::MemoryFormat::ChannelsLast);
 }
 
-const float* data_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
+/// Stands for an absent tensor where autograd wants one.
+at::Tensor none() { return at::empty({0}); }
+
+float* data_or_null(const at::Tensor& tensor) {
+  return tensor.numel() > 0 ? tensor.data_ptr<float>() : nullptr;
 }
 
 Conv3x3Shape conv_shape(const at::Tensor& x, const at::Tensor& weight) {
@@ -36,7 +39,7 @@ struct Convolve3x3 : torch::autograd::Function<Convolve3x3> {
                     y.data_ptr<float>(), WeightLayout::kOhwi);
     context->save_for_backward({x, weight});
     context->saved_data["needs_dx"] = input.requires_grad();
-    context->saved_data["has_bias"] = bias.defined();
+    context->saved_data["has_bias"] = bias.numel() > 0;
     return y;
   }
 
@@ -73,7 +76,7 @@ BatchNormShape norm_shape(const at::Tensor& x, double epsilon, bool relu, bool p
 BatchNormSaved saved_pointers(const at::Tensor& mean, const at::Tensor& variance, const at::Tensor& x_max,
                               const at::Tensor& argmax) {
   BatchNormSaved saved{.mean = mean.data_ptr<float>(), .variance = variance.data_ptr<float>()};
-  if (x_max.defined()) {
+  if (x_max.numel() > 0) {
     saved.x_max = x_max.data_ptr<float>();
     saved.argmax = argmax.data_ptr<std::uint8_t>();
   }
@@ -88,7 +91,8 @@ struct FastBatchNorm : torch::autograd::Function<FastBatchNorm> {
     const BatchNormShape shape = norm_shape(x, epsilon, relu, pool);
     const std::int64_t side = pool ? 2 : 1;
     at::Tensor y = new_channels_last({shape.n, shape.c, shape.h / side, shape.w / side}, x);
-    at::Tensor x_max, argmax;
+    at::Tensor x_max = none();
+    at::Tensor argmax = none();
     if (pool) {
       x_max = at::empty_like(y);
       argmax = at::empty(y.sizes(), at::kByte, at::MemoryFormat::ChannelsLast);
@@ -126,7 +130,7 @@ bool fast_convolution_applies(const ConvAttributes& a) {
 }
 
 at::Tensor convolve_3x3(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return Convolve3x3::apply(x, weight, bias);
+  return Convolve3x3::apply(x, weight, bias.defined() ? bias : none());
 }
 
 at::Tensor fast_batch_norm(const at::Tensor& x, const NormTensors& norm, const at::Tensor& shift,
