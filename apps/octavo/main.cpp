@@ -118,6 +118,7 @@ void add_setting(CLI::App& command, const Setting& setting, Typed& typed) {
         setting.flag, [&typed, flag = setting.flag](const std::string& text) { typed.flags[flag] = text; },
         help_text(setting));
     option->type_name(value_name(setting.get()));
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
   option->group(kGroups.at(setting.section));
 }

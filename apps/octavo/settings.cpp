@@ -114,8 +114,8 @@ class Rows {
 
 void add_run(std::vector<Setting>& table, Settings& s) {
   Rows rows(table, "run", kRun | kTrain, false);
-  rows.add("name", "--name", s.name, "Name of the run (empty: <model>-<dataset>)");
-  rows.add("out", "--out", s.out, "Folder of the run (empty: runs/<name>)");
+  rows.add("name", "--name", s.name, "Name of the run (empty: model and data set)");
+  rows.add("out", "--out", s.out, "Folder of the run (empty: runs/ and the name)");
   constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench;
   rows.number("threads", "--threads", s.threads, 0, 4096, "Threads that compute (0: one a core)").commands =
       kAll;

@@ -1,0 +1,247 @@
+// Arguments, exit codes and answers of the real program on real files, without training.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "octavo/graph/preprocessing.h"
+#include "octavo/graph/zoo.h"
+#include "octavo/onnx/onnx.h"
+#include "process.h"
+
+namespace octavo::test {
+namespace {
+
+using Json = nlohmann::json;
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// A fresh float model for Fashion-MNIST on disk.
+std::filesystem::path write_model(const ScratchFolder& folder) {
+  Graph graph = make_model("simple-cnn", {.channels = 1, .height = 28, .width = 28, .classes = 10}, 1);
+  set_normalization(graph, {.mean = {0.286F}, .std = {0.353F}});
+  graph.metadata["octavo.dataset"] = "fashion-mnist";
+  const auto path = folder / "model.onnx";
+  save_onnx(graph, path);
+  return path;
+}
+
+TEST(Help, TeachesEveryCommand) {
+  for (const char* command : {"run", "train", "ptq", "qat", "eval", "bench", "data"}) {
+    const Finished help = octavo({command, "--help"});
+    EXPECT_EQ(help.exit_code, 0) << command;
+    EXPECT_TRUE(contains(help.out, "Examples:")) << command;
+    EXPECT_TRUE(contains(help.out, "(default ")) << command;
+  }
+  const Finished all = octavo({"--help"});
+  EXPECT_EQ(all.exit_code, 0);
+  EXPECT_TRUE(contains(all.out, "Exit codes"));
+}
+
+TEST(Version, NamesLibrariesAndInstructionSet) {
+  const Finished version = octavo({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  for (const char* part : {"octavo 0.1.0", "oneDNN ", "LibTorch ", "instruction set "}) {
+    EXPECT_TRUE(contains(version.out, part)) << part << " in " << version.out;
+  }
+}
+
+TEST(Usage, WrongArgumentsExitWith2) {
+  EXPECT_EQ(octavo({}).exit_code, 2);
+  EXPECT_EQ(octavo({"rum"}).exit_code, 2);
+  EXPECT_EQ(octavo({"eval"}).exit_code, 2);
+  EXPECT_EQ(octavo({"ptq", "a.onnx", "b.onnx"}).exit_code, 2);
+  EXPECT_EQ(octavo({"run", "--epochs"}).exit_code, 2);
+  EXPECT_EQ(octavo({"run", "--dataset", "imagenet"}).exit_code, 2);
+  EXPECT_EQ(octavo({"run", "--model", "vgg"}).exit_code, 2);
+}
+
+TEST(Usage, UnknownFlagNamesNearestFlag) {
+  const Finished finished = octavo({"run", "--bach-size", "3"});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_TRUE(contains(finished.err, "'--bach-size'")) << finished.err;
+  EXPECT_TRUE(contains(finished.err, "did you mean --batch-size?")) << finished.err;
+}
+
+TEST(Usage, NegativeBatchSizeSaysWhatIsExpected) {
+  const Finished finished = octavo({"run", "--batch-size", "-4"});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_EQ(finished.err,
+            "error: --batch-size: out of range; expected an integer from 1 to 1000000, got -4 (the default "
+            "is 128)\n");
+}
+
+TEST(Usage, NotANumberSaysWhatIsExpected) {
+  const Finished finished = octavo({"run", "--lr", "fast"});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_EQ(
+      finished.err,
+      "error: --lr: not understood; expected a number from 0 to 100, got 'fast' (the default is 0.15)\n");
+}
+
+TEST(Config, UnknownKeyExitsWith2AndItsPlace) {
+  const ScratchFolder folder;
+  std::ofstream(folder / "c.toml") << "[train]\nepoch = 3\n";
+  const Finished finished = octavo({"run", "--config", (folder / "c.toml").string()});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_TRUE(contains(finished.err, "c.toml:2:1: unknown key 'train.epoch'")) << finished.err;
+  EXPECT_TRUE(contains(finished.err, "did you mean 'train.epochs'?")) << finished.err;
+}
+
+TEST(Config, MissingFileExitsWith5) {
+  EXPECT_EQ(octavo({"run", "--config", "/nowhere/c.toml"}).exit_code, 5);
+}
+
+TEST(Config, FlagsWinOverTheFile) {
+  const ScratchFolder folder;
+  std::ofstream(folder / "c.toml") << "[train]\nepochs = 3\n[data]\ndataset = \"mnist\"\n";
+  const Finished finished = octavo({"data", "--config", (folder / "c.toml").string(), "--dataset",
+                                    "fashion-mnist", "--train-limit", "10", "--test-limit", "10", "--json"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(Json::parse(finished.out)["dataset"], "fashion-mnist");
+}
+
+TEST(Data, DescribesFashionMnist) {
+  const Finished finished = octavo({"data", "--dataset", "fashion-mnist", "--json"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const Json answer = Json::parse(finished.out);
+  EXPECT_EQ(answer["train"]["images"], 60000);
+  EXPECT_EQ(answer["test"]["images"], 10000);
+  EXPECT_EQ(answer["test"]["class_images"], Json(std::vector<int>(10, 1000)));
+  EXPECT_EQ(answer["image"], (std::vector<int>{1, 28, 28}));
+}
+
+TEST(Data, MissingFolderFailsAndNamesIt) {
+  const Finished finished = octavo({"data", "--data", "/nowhere/cifar"});
+  EXPECT_EQ(finished.exit_code, 5);
+  EXPECT_TRUE(contains(finished.err, "/nowhere/cifar")) << finished.err;
+}
+
+TEST(Data, MoreImagesThanThereAreExitsWith2) {
+  EXPECT_EQ(octavo({"data", "--dataset", "fashion-mnist", "--train-limit", "60001"}).exit_code, 2);
+}
+
+TEST(Output, FullStandardOutputExitsWith5) {
+  const Finished finished = octavo({"data", "--dataset", "fashion-mnist", "--train-limit", "10"},
+                                   {.interrupt_when = {}, .max_file_bytes = 0, .stdout_file = "/dev/full"});
+  EXPECT_EQ(finished.exit_code, 5);
+  EXPECT_TRUE(contains(finished.err, "standard output")) << finished.err;
+}
+
+TEST(Output, UnwritableFolderExitsWith5BeforeAnythingIsRead) {
+  const ScratchFolder folder;
+  std::ofstream(folder / "file") << "in the way";
+  const std::string out = (folder / "file").string() + "/run";
+  const Finished finished = octavo({"run", "--out", out, "--data", "/nowhere"});
+  EXPECT_EQ(finished.exit_code, 5);
+  EXPECT_TRUE(contains(finished.err, out)) << finished.err;
+}
+
+TEST(ModelFile, BadFilesHaveTheirExitCodes) {
+  const ScratchFolder folder;
+  const std::string whole = file_text(write_model(folder));
+  std::ofstream(folder / "truncated.onnx", std::ios::binary) << whole.substr(0, whole.size() / 2);
+  std::ofstream(folder / "empty.onnx");
+  std::ofstream(folder / "text.onnx") << "this is no model\n";
+  for (const char* command : {"eval", "bench", "ptq", "qat"}) {
+    for (const char* name : {"truncated.onnx", "empty.onnx", "text.onnx"}) {
+      const Finished finished = octavo({command, (folder / name).string()});
+      EXPECT_EQ(finished.exit_code, 3) << command << " " << name << ": " << finished.err;
+      EXPECT_TRUE(contains(finished.err, name)) << finished.err;
+    }
+    EXPECT_EQ(octavo({command, (folder / "missing.onnx").string()}).exit_code, 5) << command;
+  }
+}
+
+TEST(Eval, WrongDataSetForTheModelExitsWith3) {
+  const ScratchFolder folder;
+  Graph graph = make_model("simple-cnn", {.channels = 3, .height = 32, .width = 32, .classes = 10}, 1);
+  save_onnx(graph, folder / "rgb.onnx");
+  const Finished finished =
+      octavo({"eval", (folder / "rgb.onnx").string(), "--dataset", "fashion-mnist", "--test-limit", "10"});
+  EXPECT_EQ(finished.exit_code, 3) << finished.err;
+}
+
+TEST(Ptq, WritesAnInt8FileThatEvalRuns) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const auto output = folder / "int8.onnx";
+  const Finished made =
+      octavo({"ptq", model.string(), "--calibration-samples", "20", "--out", output.string()});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(made.out, output.string() + "\n");
+  const Finished run = octavo({"eval", model.string(), output.string(), "--test-limit", "64", "--json"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json models = Json::parse(run.out)["models"];
+  ASSERT_EQ(models.size(), 2U);
+  EXPECT_EQ(models[0]["precision"], "fp32");
+  EXPECT_EQ(models[1]["precision"], "int8");
+  EXPECT_EQ(models[1]["images"], 64);
+  EXPECT_LT(models[1]["size_bytes"].get<double>(), 0.26 * models[0]["size_bytes"].get<double>());
+}
+
+TEST(Ptq, NeverWritesOverItsInputOrASilentlyChosenFile) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const std::string before = file_text(model);
+  EXPECT_EQ(octavo({"ptq", model.string(), "--out", model.string()}).exit_code, 2);
+  EXPECT_EQ(file_text(model), before);
+  std::ofstream(folder / "ptq.onnx") << "mine";
+  EXPECT_EQ(octavo({"ptq", model.string()}).exit_code, 2);
+  EXPECT_EQ(file_text(folder / "ptq.onnx"), "mine");
+}
+
+TEST(Ptq, MoreSamplesThanImagesExitsWith2) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const Finished finished =
+      octavo({"ptq", model.string(), "--train-limit", "10", "--calibration-samples", "11"});
+  EXPECT_EQ(finished.exit_code, 2) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "ptq.onnx"));
+}
+
+TEST(Ptq, FullDiskExitsWith5AndLeavesNoFile) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const auto output = folder / "int8.onnx";
+  const Finished finished =
+      octavo({"ptq", model.string(), "--calibration-samples", "10", "--out", output.string()},
+             {.interrupt_when = {}, .max_file_bytes = 100000, .stdout_file = {}});
+  EXPECT_EQ(finished.exit_code, 5) << finished.err;
+  EXPECT_TRUE(contains(finished.err, output.string())) << finished.err;
+  int files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++files;
+  EXPECT_EQ(files, 1) << "only the model should be there";
+}
+
+// The superseded script gave one process' statistics at one batch size. Here each figure says what it was
+// taken from.
+TEST(SupersededMistake, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const Finished finished = octavo({"bench", model.string(), "--batches", "1,3", "--warmup", "2", "--runs",
+                                    "7", "--threads", "1", "--json"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const Json answer = Json::parse(finished.out);
+  EXPECT_FALSE(answer["environment"]["cpu"].get<std::string>().empty());
+  const Json measured = answer["models"][0]["latency"];
+  ASSERT_EQ(measured.size(), 2U);
+  EXPECT_EQ(measured[0]["batch"], 1);
+  EXPECT_EQ(measured[1]["batch"], 3);
+  for (const Json& latency : measured) {
+    EXPECT_EQ(latency["warmup"], 2);
+    EXPECT_EQ(latency["runs"], 7);
+    EXPECT_EQ(latency["threads"], 1);
+    EXPECT_GT(latency["median_ms"].get<double>(), 0);
+    EXPECT_GE(latency["p90_ms"].get<double>(), latency["median_ms"].get<double>());
+    EXPECT_GE(latency["std_ms"].get<double>(), 0);
+    EXPECT_NEAR(latency["images_per_second"].get<double>(),
+                1000 * latency["batch"].get<double>() / latency["median_ms"].get<double>(),
+                1e-6 * latency["images_per_second"].get<double>());
+  }
+}
+
+}  // namespace
+}  // namespace octavo::test

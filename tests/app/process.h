@@ -1,0 +1,45 @@
+/// Runs the real program and catches what it prints.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace octavo::test {
+
+struct Finished {
+  int exit_code = -1;  ///< -signal if it was killed by one.
+  std::string out;
+  std::string err;
+};
+
+/// A folder under the system's temporary one that goes with its owner.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct RunOptions {
+  /// Polled while the program runs; true sends SIGINT, once.
+  std::function<bool()> interrupt_when;
+  /// Largest file it can write, as on a full disk; 0: no limit.
+  std::uint64_t max_file_bytes = 0;
+  std::string stdout_file;  ///< Where its standard output goes instead.
+};
+
+/// octavo with `arguments`, in an environment without terminal, network proxies or a user's cache folder.
+Finished octavo(const std::vector<std::string>& arguments, const RunOptions& options = {});
+
+std::string file_text(const std::filesystem::path& path);
+
+}  // namespace octavo::test
