@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "octavo/core/version.h"
+#include "octavo/onnx/onnx.h"
+#include "onnx/models.h"
+#include "onnx/protos.h"
+
+namespace octavo {
+namespace {
+
+using test::every_operator;
+using test::from_bytes;
+using test::quantized;
+using test::zoo_model;
+
+onnx::ModelProto exported(const Graph& graph) { return from_bytes(serialize_onnx(graph)); }
+
+const onnx::NodeProto& maker(const onnx::ModelProto& model, const std::string& tensor) {
+  for (const auto& node : model.graph().node()) {
+    if (node.output(0) == tensor) return node;
+  }
+  throw std::runtime_error("nothing makes " + tensor);
+}
+
+const onnx::TensorProto& initializer(const onnx::ModelProto& model, const std::string& name) {
+  for (const auto& tensor : model.graph().initializer()) {
+    if (tensor.name() == name) return tensor;
+  }
+  throw std::runtime_error("no initializer " + name);
+}
+
+TEST(Export, PassesTheCheckerAndStrictShapeInference) {
+  Graph output = quantized(every_operator());
+  output.value(output.output).quant = activation_params(0.1F, 7, 5, 250);
+  const Graph graphs[] = {every_operator(), quantized(every_operator()), zoo_model("simple-cnn"),
+                          quantized(zoo_model("resnet20")), output};
+  for (const Graph& graph : graphs) EXPECT_NO_THROW(test::check_with_onnx(exported(graph))) << graph.name;
+}
+
+TEST(Export, HeaderNamesVersionAndDynamicBatch) {
+  const onnx::ModelProto model = exported(every_operator());
+  EXPECT_EQ(model.ir_version(), 7);
+  ASSERT_EQ(model.opset_import_size(), 1);
+  EXPECT_EQ(model.opset_import(0).version(), 13);
+  EXPECT_EQ(model.producer_name(), "octavo");
+  EXPECT_EQ(model.producer_version(), version());
+  ASSERT_EQ(model.graph().input_size(), 1);
+  const auto& input = model.graph().input(0).type().tensor_type().shape();
+  EXPECT_EQ(input.dim(0).dim_param(), "N");
+  EXPECT_EQ(input.dim(1).dim_value(), 3);
+  EXPECT_EQ(model.graph().output(0).name(), "logits");
+  EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim(0).dim_param(), "N");
+  ASSERT_EQ(model.metadata_props_size(), 2);
+  EXPECT_EQ(model.metadata_props(0).key(), "note");
+  EXPECT_EQ(model.metadata_props(1).value(), "0.5,0.4,0.3");
+}
+
+TEST(Export, EveryTensorBetweenHasItsShape) {
+  const onnx::ModelProto model = exported(quantized(every_operator()));
+  std::set<std::string> described;
+  for (const auto& info : model.graph().value_info()) described.insert(info.name());
+  for (const auto& node : model.graph().node()) {
+    EXPECT_TRUE(node.output(0) == "logits" || described.contains(node.output(0))) << node.output(0);
+  }
+}
+
+TEST(Export, BytesDependOnTheGraphAlone) {
+  EXPECT_EQ(serialize_onnx(quantized(every_operator())), serialize_onnx(quantized(every_operator())));
+}
+
+TEST(Export, ConvolutionReadsDequantizedIntegersAndItsGroupEndsInQuantize) {
+  const Graph graph = quantized(every_operator());
+  const onnx::ModelProto model = exported(graph);
+  const onnx::NodeProto* conv = nullptr;
+  for (const auto& node : model.graph().node()) {
+    if (node.name() == "conv2") conv = &node;
+  }
+  ASSERT_TRUE(conv);
+  const auto& weight = maker(model, conv->input(1));
+  EXPECT_EQ(maker(model, conv->input(0)).op_type(), "DequantizeLinear");
+  EXPECT_EQ(weight.op_type(), "DequantizeLinear");
+  ASSERT_EQ(weight.attribute_size(), 1);
+  EXPECT_EQ(weight.attribute(0).name(), "axis");
+  EXPECT_EQ(weight.attribute(0).i(), 0);
+  EXPECT_EQ(initializer(model, weight.input(0)).data_type(), onnx::TensorProto::INT8);
+  EXPECT_EQ(initializer(model, weight.input(1)).dims(0), 6);
+  const auto& bias = maker(model, conv->input(2));
+  EXPECT_EQ(initializer(model, bias.input(0)).data_type(), onnx::TensorProto::INT32);
+  EXPECT_EQ(initializer(model, bias.input(2)).data_type(), onnx::TensorProto::INT32);
+  // conv2 -> add -> clip is one group: no QuantizeLinear before the clip.
+  for (const auto& node : model.graph().node()) {
+    for (const auto& input : node.input()) {
+      EXPECT_TRUE(input != conv->output(0) || node.op_type() == "Add");
+      EXPECT_TRUE(input != "clip.out" || node.op_type() == "QuantizeLinear");
+    }
+  }
+  EXPECT_EQ(maker(model, "logits").op_type(), "Gemm");
+}
+
+TEST(Export, InfiniteClipBoundsAreLeftOut) {
+  const onnx::ModelProto model = exported(every_operator());
+  EXPECT_EQ(maker(model, "clip3.out").input_size(), 2);
+  EXPECT_EQ(maker(model, "clip.out").input_size(), 3);
+}
+
+TEST(Export, IntegerFileTakesAtMostAQuarterAndALittle) {
+  const Graph graph = zoo_model("simple-cnn");
+  Graph integers = quantized(graph, test::random_input(graph, 1));
+  // What calibration leaves behind: a thousand indices.
+  for (int i = 0; i < 1000; ++i) integers.metadata["octavo.calibration"] += fmt::format("{},", 49 * i);
+  const auto float_bytes = static_cast<double>(serialize_onnx(graph).size());
+  const auto integer_bytes = static_cast<double>(serialize_onnx(integers).size());
+  RecordProperty("float_bytes", std::to_string(float_bytes));
+  RecordProperty("integer_bytes", std::to_string(integer_bytes));
+  EXPECT_LE(integer_bytes, 0.26 * float_bytes);
+}
+
+}  // namespace
+}  // namespace octavo

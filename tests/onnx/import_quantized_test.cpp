@@ -1,0 +1,176 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "octavo/onnx/onnx.h"
+#include "octavo/runtime/reference.h"
+#include "onnx/protos.h"
+
+namespace octavo {
+namespace {
+
+using test::import_error;
+using test::import_text;
+using testing::HasSubstr;
+
+std::string model(const std::string& body, const std::string& input = "float[N,1,1,2] x") {
+  return "<ir_version: 7, opset_import: [\"\" : 13]> g (" + input + ") => (float[N,2] y) {" + body + "}";
+}
+
+/// x flattened, quantized to `type` with scale 0.5 and `zero_point`, dequantized.
+std::string quantized_input(const std::string& type = "uint8", const std::string& zero_point = "4") {
+  return "s = Constant<value = float {0.5}>() z = Constant<value = " + type + " {" + zero_point +
+         "}>() r = Flatten(x) q = QuantizeLinear(r, s, z) f = DequantizeLinear(q, s, z) ";
+}
+
+/// An int8 weight [2, 2] with a scale for each row.
+const std::string kWeight =
+    "wq = Constant<value = int8[2,2] {10,20,-30,40}>() ws = Constant<value = float[2] {0.5,0.25}>() "
+    "wz = Constant<value = int8[2] {0,0}>() w = DequantizeLinear<axis=0>(wq, ws, wz) ";
+
+TEST(ImportQuantized, PairsBecomeAnnotations) {
+  const Graph graph = import_text(model(quantized_input() + kWeight + "y = Gemm<transB=1>(f, w)"));
+  ASSERT_EQ(graph.nodes.size(), 2U);
+  EXPECT_EQ(graph.value(graph.nodes[0].output).quant, activation_params(0.5F, 4));
+  const Value& weight = graph.value(graph.nodes[1].inputs[1]);
+  EXPECT_EQ(weight.name, "w");
+  EXPECT_EQ(weight.quant, weight_params({0.5F, 0.25F}));
+  EXPECT_EQ(*weight.constant, Tensor::from<std::int8_t>({2, 2}, std::vector<std::int8_t>{10, 20, -30, 40}));
+  EXPECT_FALSE(graph.value(graph.output).quant);
+}
+
+TEST(ImportQuantized, SignedActivationsBecomeUnsigned) {
+  const Graph graph =
+      import_text(model(quantized_input("int8", "-124") + kWeight + "y = Gemm<transB=1>(f, w)"));
+  EXPECT_EQ(graph.value(graph.nodes[0].output).quant, activation_params(0.5F, 4));
+}
+
+TEST(ImportQuantized, UnsignedSymmetricWeightsBecomeSigned) {
+  const std::string weight =
+      "wq = Constant<value = uint8[2,2] {138,148,98,168}>() ws = Constant<value = float {0.5}>() "
+      "wz = Constant<value = uint8 {128}>() w = DequantizeLinear(wq, ws, wz) ";
+  const Graph graph = import_text(model(quantized_input() + weight + "y = Gemm<transB=1>(f, w)"));
+  const Value& value = graph.value(graph.nodes[1].inputs[1]);
+  EXPECT_EQ(value.quant, weight_params({0.5F}, QuantParams::kPerTensor));
+  EXPECT_EQ(*value.constant, Tensor::from<std::int8_t>({2, 2}, std::vector<std::int8_t>{10, 20, -30, 40}));
+}
+
+TEST(ImportQuantized, MatMulWeightsAreTransposedWithTheirAxis) {
+  const std::string weight =
+      "wq = Constant<value = int8[2,2] {10,-30,20,40}>() ws = Constant<value = float[2] {0.5,0.25}>() "
+      "w = DequantizeLinear<axis=1>(wq, ws) ";
+  const Graph graph = import_text(model(quantized_input() + weight + "y = MatMul(f, w)"));
+  const Value& value = graph.value(graph.nodes[1].inputs[1]);
+  EXPECT_EQ(value.quant, weight_params({0.5F, 0.25F}));
+  EXPECT_EQ(*value.constant, Tensor::from<std::int8_t>({2, 2}, std::vector<std::int8_t>{10, 20, -30, 40}));
+}
+
+TEST(ImportQuantized, WeightsStoredInFloatAreQuantized) {
+  const std::string weight =
+      "wf = Constant<value = float[2,2] {5.1,10,-7.5,10}>() ws = Constant<value = float[2] {0.5,0.25}>() "
+      "wz = Constant<value = int8[2] {0,0}>() wq = QuantizeLinear<axis=0>(wf, ws, wz) "
+      "w = DequantizeLinear<axis=0>(wq, ws, wz) ";
+  const Graph graph = import_text(model(quantized_input() + weight + "y = Gemm<transB=1>(f, w)"));
+  EXPECT_EQ(*graph.value(graph.nodes[1].inputs[1]).constant,
+            Tensor::from<std::int8_t>({2, 2}, std::vector<std::int8_t>{10, 20, -30, 40}));
+}
+
+TEST(ImportQuantized, BiasesAtTheScaleOfTheContractStayIntegers) {
+  const std::string bias =
+      "bq = Constant<value = int32[2] {100,-7}>() bs = Constant<value = float[2] {0.25,0.125}>() "
+      "b = DequantizeLinear<axis=0>(bq, bs) ";
+  const Graph graph = import_text(model(quantized_input() + kWeight + bias + "y = Gemm<transB=1>(f, w, b)"));
+  const Value& value = graph.value(graph.nodes[1].inputs[2]);
+  EXPECT_EQ(*value.constant, Tensor::from<std::int32_t>({2}, std::vector<std::int32_t>{100, -7}));
+  EXPECT_EQ(value.quant.value().scales, (std::vector<float>{0.25F, 0.125F}));
+}
+
+TEST(ImportQuantized, BiasesAtAnotherScaleAreRequantized) {
+  const std::string bias =
+      "bq = Constant<value = int32[2] {100,-7}>() bs = Constant<value = float {0.5}>() b = "
+      "DequantizeLinear(bq, bs) ";
+  const Graph graph = import_text(model(quantized_input() + kWeight + bias + "y = Gemm<transB=1>(f, w, b)"));
+  const Value& value = graph.value(graph.nodes[1].inputs[2]);
+  EXPECT_EQ(*value.constant, Tensor::from<std::int32_t>({2}, std::vector<std::int32_t>{200, -28}));
+  EXPECT_EQ(value.quant.value().scales, (std::vector<float>{0.25F, 0.125F}));
+}
+
+TEST(ImportQuantized, SymmetricIntegersMayHoldMinus128) {
+  const std::string weight =
+      "wq = Constant<value = int8[2,2] {-128,20,-30,40}>() ws = Constant<value = float {0.5}>() "
+      "w = DequantizeLinear(wq, ws) ";
+  const Graph graph = import_text(model(quantized_input() + weight + "y = Gemm<transB=1>(f, w)"));
+  EXPECT_EQ(graph.value(graph.nodes[1].inputs[1]).quant.value().qmin, -128);
+}
+
+TEST(ImportQuantized, RangeInTheMetadataIsCheckedAgainstTheIntegers) {
+  onnx::ModelProto proto =
+      test::model_from_text(model(quantized_input() + kWeight + "y = Gemm<transB=1>(f, w)"));
+  onnx::StringStringEntryProto& entry = *proto.add_metadata_props();
+  entry.set_key("octavo.range.w");
+  entry.set_value("-63,63");
+  const Graph graph = test::import_model(proto);
+  EXPECT_EQ(graph.value(graph.nodes[1].inputs[1]).quant, weight_params({0.5F, 0.25F}, 0, 63));
+  EXPECT_TRUE(graph.metadata.empty());
+  for (const std::string wrong : {"-31,31", "63,-63", "-63", "-63,63,", "x", "-99999999999,1", "-63,63 "}) {
+    proto.mutable_metadata_props(0)->set_value(wrong);
+    EXPECT_THAT(import_error(proto), HasSubstr("3: test.onnx: tensor 'w'")) << wrong;
+  }
+}
+
+TEST(ImportQuantized, DifferentPairsOnOneTensorAreUnsupported) {
+  EXPECT_THAT(import_error(model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.25}>() "
+                                 "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) "
+                                 "b = DequantizeLinear(a, s, z) c = QuantizeLinear(x, t, z) "
+                                 "d = DequantizeLinear(c, t, z) e = Add(b, d) y = Flatten(e)")),
+              HasSubstr("second time"));
+  EXPECT_THAT(import_error(model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.25}>() "
+                                 "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) "
+                                 "b = DequantizeLinear(a, t, z) y = Flatten(b)")),
+              HasSubstr("differs"));
+}
+
+TEST(ImportQuantized, TensorReadBothWaysIsUnsupported) {
+  EXPECT_THAT(import_error(model("s = Constant<value = float {0.5}>() z = Constant<value = uint8 {0}>() "
+                                 "a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) e = Add(b, x) "
+                                 "y = Flatten(e)")),
+              HasSubstr("reads 'x' in float while another node reads it quantized"));
+}
+
+TEST(ImportQuantized, WhatHasNoPlaceInTheContractIsUnsupported) {
+  const auto weight = [](const std::string& type, const std::string& zero_point) {
+    return "wq = Constant<value = " + type + "[2,2] {10,20,30,40}>() ws = Constant<value = float {0.5}>() " +
+           "wz = Constant<value = " + type + " {" + zero_point + "}>() w = DequantizeLinear(wq, ws, wz) ";
+  };
+  const std::string gemm = "y = Gemm<transB=1>(f, w)";
+  EXPECT_THAT(import_error(model(quantized_input() + weight("uint8", "3") + gemm)), HasSubstr("zero point"));
+  EXPECT_THAT(import_error(model(quantized_input() + weight("int8", "3") + gemm)), HasSubstr("zero point"));
+  EXPECT_THAT(import_error(model(quantized_input() + weight("int32", "0") + gemm)),
+              HasSubstr("int32 weights"));
+  EXPECT_THAT(import_error(model(quantized_input() + kWeight + "y = Gemm(f, w)")), HasSubstr("another axis"));
+  EXPECT_THAT(
+      import_error(model("s = Constant<value = float[2] {0.5,0.5}>() z = Constant<value = uint8[2] {0,0}>() "
+                         "a = QuantizeLinear<axis=3>(x, s, z) b = DequantizeLinear<axis=3>(a, s, z) "
+                         "y = Flatten(b)")),
+      HasSubstr("per-channel activations"));
+  EXPECT_THAT(
+      import_error(model("s = Constant<value = float {0.5}>() a = QuantizeLinear(x, s) y = Flatten(a)")),
+      HasSubstr("integer tensor"));
+}
+
+TEST(ImportQuantized, WrongParametersAreBadInput) {
+  const auto error = [](const std::string& scale, const std::string& zero_point) {
+    return import_error(
+        model("s = Constant<value = " + scale + ">() z = Constant<value = " + zero_point +
+              ">() a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) y = Flatten(b)"));
+  };
+  EXPECT_EQ(error("float {0.5}", "uint8 {0}"), "");
+  EXPECT_THAT(error("float {0.0}", "uint8 {0}"), HasSubstr("3: test.onnx: node 'QuantizeLinear_0'"));
+  EXPECT_THAT(error("float {-1.0}", "uint8 {0}"), HasSubstr("scale 0 is -1"));
+  EXPECT_THAT(error("float {0.5}", "uint8[2] {0,0}"), HasSubstr("1 scales but 2 zero points"));
+  EXPECT_THAT(error("float[3] {1,1,1}", "uint8[3] {0,0,0}"), HasSubstr("3 scales along axis 1"));
+  EXPECT_THAT(error("float {0.5}", "float {0.0}"), HasSubstr("expected int8, uint8 or int32"));
+  EXPECT_THAT(error("int32 {1}", "uint8 {0}"), HasSubstr("expected float32"));
+}
+
+}  // namespace
+}  // namespace octavo

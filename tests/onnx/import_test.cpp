@@ -1,0 +1,218 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "octavo/onnx/onnx.h"
+#include "octavo/runtime/reference.h"
+#include "onnx/models.h"
+#include "onnx/protos.h"
+
+namespace octavo {
+namespace {
+
+using test::import_error;
+using test::import_text;
+using testing::HasSubstr;
+
+std::string model(const std::string& body, const std::string& output = "float[N,2] y", int opset = 13,
+                  const std::string& input = "float[N,1,1,2] x") {
+  return "<ir_version: 7, opset_import: [\"\" : " + std::to_string(opset) + "]> g (" + input + ") => (" +
+         output + ") {" + body + "}";
+}
+
+/// Logits for the images [1, 2] and [3, -4].
+std::vector<float> logits(const Graph& graph) {
+  const auto input = Tensor::from<float>({2, 1, 1, 2}, std::vector<float>{1, 2, 3, -4});
+  const Tensor output = interpret(graph, input);
+  return {output.data<float>().begin(), output.data<float>().end()};
+}
+
+const std::string kFlatten = "f = Flatten(x) ";
+const std::string kWeight = "w = Constant<value = float[2,2] {1,2,3,4}>() ";
+
+TEST(Import, GemmAsOursIsTakenAsItIs) {
+  const Graph graph = import_text(model(kFlatten + kWeight + "y = Gemm<transB=1>(f, w)"));
+  EXPECT_EQ(logits(graph), (std::vector<float>{5, 11, -5, -7}));
+  EXPECT_EQ(graph.value(graph.output).name, "y");
+  EXPECT_EQ(graph.value(graph.input).shape, (Shape{kDynamic, 1, 1, 2}));
+}
+
+TEST(Import, GemmIsTransposedAndScaledToOurForm) {
+  const Graph graph =
+      import_text(model(kFlatten + kWeight +
+                        "b = Constant<value = float[1,2] {10,20}>() y = Gemm<alpha=2.0, beta=0.5>(f, w, b)"));
+  // x W * 2 + b / 2
+  EXPECT_EQ(logits(graph), (std::vector<float>{19, 30, -13, -10}));
+}
+
+TEST(Import, GemmBiasOfOneElementIsSpread) {
+  const Graph graph = import_text(
+      model(kFlatten + kWeight + "b = Constant<value = float[1] {7}>() y = Gemm<transB=1>(f, w, b)"));
+  EXPECT_EQ(logits(graph), (std::vector<float>{12, 18, 2, 0}));
+}
+
+TEST(Import, MatMulAndAddBecomeOneGemm) {
+  for (const std::string add : {"Add(m, b)", "Add(b, m)"}) {
+    const Graph graph = import_text(
+        model(kFlatten + kWeight + "b = Constant<value = float[2] {10,20}>() m = MatMul(f, w) y = " + add));
+    EXPECT_EQ(logits(graph), (std::vector<float>{17, 30, 1, 10}));
+    EXPECT_EQ(graph.nodes.size(), 2U);
+  }
+}
+
+TEST(Import, MatMulReadTwiceKeepsItsOwnValue) {
+  EXPECT_NE(import_error(model(kFlatten + kWeight +
+                               "b = Constant<value = float[2] {10,20}>() m = MatMul(f, w) "
+                               "a = Add(m, b) y = Add(a, m)")),
+            "");
+}
+
+TEST(Import, IdentityAndDropoutVanish) {
+  const Graph graph = import_text(model(kFlatten + kWeight +
+                                        "v = Identity(w) d, mask = Dropout(f) i = Identity(d) "
+                                        "z = Gemm<transB=1>(i, v) y = Identity(z)"));
+  EXPECT_EQ(graph.nodes.size(), 2U);
+  EXPECT_EQ(graph.value(graph.output).name, "y");
+  EXPECT_EQ(logits(graph), (std::vector<float>{5, 11, -5, -7}));
+}
+
+TEST(Import, DropoutThatMayTrainIsUnsupported) {
+  EXPECT_THAT(import_error(model("r = Constant<value = float {0.5}>() t = Constant<value = bool {1}>() "
+                                 "d = Dropout(x, r, t) y = Flatten(d)")),
+              HasSubstr("training_mode"));
+  EXPECT_EQ(import_error(model("r = Constant<value = float {0.5}>() t = Constant<value = bool {0}>() "
+                               "d = Dropout(x, r, t) y = Flatten(d)")),
+            "");
+}
+
+TEST(Import, ReshapeToRowsIsFlatten) {
+  for (const std::string shape : {"0,-1", "-1,2", "0,2"}) {
+    const Graph graph =
+        import_text(model("s = Constant<value = int64[2] {" + shape + "}>() y = Reshape(x, s)"));
+    ASSERT_EQ(graph.nodes.size(), 1U) << shape;
+    EXPECT_EQ(graph.nodes[0].op, Op::kFlatten);
+  }
+  EXPECT_THAT(import_error(model("s = Constant<value = int64[2] {-1,1}>() y = Reshape(x, s)")),
+              HasSubstr("not a Flatten"));
+  EXPECT_THAT(import_error(model("s = Constant<value = int64[2] {1,-1}>() y = Reshape(x, s)")),
+              HasSubstr("not a Flatten"));
+  EXPECT_EQ(import_error(model("s = Constant<value = int64[2] {1,-1}>() y = Reshape(x, s)", "float[1,2] y",
+                               13, "float[1,1,1,2] x")),
+            "");
+}
+
+TEST(Import, ClipTakesAttributesBeforeOpset11AndInputsAfter) {
+  const Graph old_form =
+      import_text(model("c = Clip<min=0.0, max=2.5>(x) y = Flatten(c)", "float[N,2] y", 9));
+  EXPECT_EQ(old_form.nodes[0].as<ClipAttributes>(), (ClipAttributes{0.0F, 2.5F}));
+  EXPECT_EQ(logits(old_form), (std::vector<float>{1, 2, 2.5, 0}));
+  const Graph open = import_text(model("c = Clip<min=-1.0>(x) y = Flatten(c)", "float[N,2] y", 9));
+  EXPECT_EQ(open.nodes[0].as<ClipAttributes>(),
+            (ClipAttributes{-1.0F, std::numeric_limits<float>::infinity()}));
+  const Graph inputs =
+      import_text(model("h = Constant<value = float {2.5}>() c = Clip(x, , h) y = Flatten(c)"));
+  EXPECT_EQ(inputs.nodes[0].as<ClipAttributes>(),
+            (ClipAttributes{-std::numeric_limits<float>::infinity(), 2.5F}));
+}
+
+TEST(Import, AutoPadIsResolvedFromTheInputsSize) {
+  const std::string weight = "w = Constant<value = float[1,1,1,3] {1,2,3}>() ";
+  const auto pads = [&](const std::string& attributes, int width) {
+    const Graph graph =
+        import_text(model(weight + "c = Conv<" + attributes + ">(x, w) y = Flatten(c)", "float[N,M] y", 13,
+                          "float[N,1,1," + std::to_string(width) + "] x"));
+    return graph.nodes[0].as<ConvAttributes>().pads;
+  };
+  using Pads = std::array<std::int64_t, 4>;
+  EXPECT_EQ(pads("auto_pad=\"SAME_UPPER\", strides=[1,2]", 6), (Pads{0, 0, 0, 1}));
+  EXPECT_EQ(pads("auto_pad=\"SAME_LOWER\", strides=[1,2]", 6), (Pads{0, 1, 0, 0}));
+  EXPECT_EQ(pads("auto_pad=\"SAME_UPPER\", strides=[1,2]", 5), (Pads{0, 1, 0, 1}));
+  EXPECT_EQ(pads("auto_pad=\"SAME_UPPER\", dilations=[1,2]", 5), (Pads{0, 2, 0, 2}));
+  EXPECT_EQ(pads("auto_pad=\"VALID\"", 5), (Pads{0, 0, 0, 0}));
+  EXPECT_EQ(pads("auto_pad=\"NOTSET\", pads=[0,1,0,2]", 5), (Pads{0, 1, 0, 2}));
+}
+
+TEST(Import, InitializersMayBeInputsToo) {
+  // As IR version 3 demands.
+  const Graph graph = import_text(
+      "<ir_version: 3, opset_import: [\"\" : 8]> g (float[N,1,1,2] x, float[2,2] w = {1,2,3,4}) => "
+      "(float[N,2] y) {"
+      "f = Flatten(x) y = Gemm<transB=1, alpha=1.0, beta=1.0>(f, w) }");
+  EXPECT_EQ(logits(graph), (std::vector<float>{5, 11, -5, -7}));
+}
+
+TEST(Import, DeadNodesMayBeAnything) {
+  EXPECT_EQ(import_error(model("dead = Softmax(x) y = Flatten(x)")), "");
+}
+
+TEST(Import, UnnamedAndDuplicateNodesGetNames) {
+  onnx::ModelProto proto = test::model_from_text(model("a = Relu(x) b = Relu(a) c = Relu(b) y = Flatten(c)"));
+  proto.mutable_graph()->mutable_node(0)->set_name("relu");
+  proto.mutable_graph()->mutable_node(1)->set_name("relu");
+  const Graph graph = test::import_model(proto);
+  EXPECT_EQ(graph.nodes[0].name, "relu");
+  EXPECT_EQ(graph.nodes[1].name, "relu_");
+  EXPECT_EQ(graph.nodes[2].name, "Relu_2");
+}
+
+TEST(Import, OneErrorListsEveryUnsupportedNode) {
+  onnx::ModelProto proto = test::model_from_text(
+      model("a = Sigmoid(x) b = Elu(a) c = Relu(b) d = MaxPool<kernel_shape=[1,1], dilations=[2,2]>(x) "
+            "e = Add(c, d) y = Flatten(e)"));
+  proto.mutable_graph()->mutable_node(0)->set_name("first");
+  proto.mutable_graph()->mutable_node(3)->set_name("pool");
+  const std::string error = import_error(proto);
+  EXPECT_THAT(error, HasSubstr("4: test.onnx: 3 unsupported: "));
+  EXPECT_THAT(error, HasSubstr("'first' (Sigmoid, opset 13)"));
+  EXPECT_THAT(error, HasSubstr("(Elu, opset 13)"));
+  EXPECT_THAT(error, HasSubstr("'pool' (MaxPool, opset 13: dilated pooling)"));
+  EXPECT_THAT(error, testing::Not(HasSubstr("(Relu")));
+  EXPECT_THAT(error, HasSubstr("expected Add, AveragePool"));
+}
+
+TEST(Import, OtherDomainsAndUnknownAttributesAreUnsupported) {
+  onnx::ModelProto proto = test::model_from_text(model("a = Relu(x) y = Flatten(a)"));
+  proto.mutable_graph()->mutable_node(0)->set_domain("com.microsoft");
+  EXPECT_THAT(import_error(proto), HasSubstr("(com.microsoft::Relu, opset 13)"));
+  EXPECT_THAT(import_error(model("a = Relu<slope=0.5>(x) y = Flatten(a)")), HasSubstr("attribute 'slope'"));
+}
+
+TEST(Import, TrainingBatchNormalizationIsUnsupported) {
+  const std::string one = "c = Constant<value = float[1] {1}>() ";
+  EXPECT_THAT(import_error(model(one + "b = BatchNormalization<training_mode=1>(x,c,c,c,c) y = Flatten(b)",
+                                 "float[N,2] y", 15)),
+              HasSubstr("training_mode"));
+  EXPECT_EQ(import_error(model(one + "b = BatchNormalization(x,c,c,c,c) y = Flatten(b)", "float[N,2] y", 15)),
+            "");
+}
+
+TEST(Import, WhatMixesImagesIsUnsupported) {
+  EXPECT_THAT(import_error(model(kFlatten + kWeight + "y = Gemm<transA=1>(f, w)")), HasSubstr("transA"));
+  EXPECT_THAT(import_error(model("y = Flatten<axis=2>(x)")), HasSubstr("axis 2"));
+  EXPECT_EQ(import_error(model("y = Flatten<axis=-3>(x)")), "");
+}
+
+TEST(Import, OpsetsOutsideTheRangeAreUnsupported) {
+  EXPECT_THAT(import_error(model("y = Flatten(x)", "float[N,2] y", 6)),
+              HasSubstr("opset 6; expected 7 to 17"));
+  EXPECT_THAT(import_error(model("y = Flatten(x)", "float[N,2] y", 18)),
+              HasSubstr("opset 18; expected 7 to 17"));
+  for (int opset = 7; opset <= 17; ++opset)
+    EXPECT_EQ(import_error(model("y = Flatten(x)", "float[N,2] y", opset)), "") << opset;
+}
+
+TEST(Import, InputsOfOtherKindsAreUnsupported) {
+  EXPECT_THAT(import_error(model("y = Flatten(x)", "float[N,2] y", 13, "float[N,2] x")),
+              HasSubstr("[N, C, H, W]"));
+  EXPECT_THAT(import_error(model("y = Flatten(x)", "float[N,2] y", 13, "float[N,1,H,2] x")),
+              HasSubstr("dimension 2 is not fixed"));
+  EXPECT_THAT(import_error(model("y = Flatten(x)", "float[N,2] y", 13, "uint8[N,1,1,2] x")),
+              HasSubstr("float32"));
+  EXPECT_THAT(import_error(model("a = Add(x, z) y = Flatten(a)", "float[N,2] y", 13,
+                                 "float[N,1,1,2] x, float[N,1,1,2] z")),
+              HasSubstr("inputs 'x' and 'z'; expected one"));
+}
+
+}  // namespace
+}  // namespace octavo

@@ -1,0 +1,118 @@
+#include "onnx/models.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "octavo/graph/builder.h"
+#include "octavo/graph/passes.h"
+#include "octavo/graph/zoo.h"
+#include "octavo/runtime/reference.h"
+
+namespace octavo::test {
+namespace {
+
+void randomize_statistics(Graph& graph, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::uniform_real_distribution<float> small(-0.5F, 0.5F);
+  for (const Node& node : graph.nodes) {
+    if (node.op == Op::kConv && node.inputs.size() > 2) {
+      for (float& x : graph.value(node.inputs[2]).constant->data<float>()) x = small(generator);
+    }
+    if (node.op != Op::kBatchNormalization) continue;
+    for (std::size_t i = 1; i < 5; ++i) {
+      const float center = i == 1 || i == 4 ? 1.0F : 0.0F;
+      for (float& x : graph.value(node.inputs[i]).constant->data<float>()) x = center + small(generator);
+    }
+  }
+}
+
+QuantParams range_params(const Tensor& real) {
+  const auto values = real.data<float>();
+  const float low = std::min(0.0F, *std::ranges::min_element(values));
+  const float high = std::max(0.0F, *std::ranges::max_element(values));
+  const float scale = high > low ? (high - low) / 255.0F : 1.0F;
+  return activation_params(scale, round_saturate(-low / scale, 0, 255));
+}
+
+QuantParams channel_params(const Tensor& weight, std::int32_t qmax) {
+  const auto channels = static_cast<std::size_t>(weight.dim(0));
+  const auto values = weight.data<float>();
+  const std::size_t each = values.size() / channels;
+  std::vector<float> scales(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    float largest = 0;
+    for (const float x : values.subspan(c * each, each)) largest = std::max(largest, std::abs(x));
+    scales[c] = largest > 0 ? largest / static_cast<float>(qmax) : 1.0F;
+  }
+  return weight_params(std::move(scales), 0, qmax);
+}
+
+}  // namespace
+
+Graph every_operator(std::uint64_t seed) {
+  GraphBuilder b("every-operator", 3, 13, 11, seed);
+  ValueId x = b.conv(
+      "conv1", b.input(), 6,
+      {.kernel = {3, 2}, .strides = {1, 2}, .dilations = {2, 1}, .pads = {1, 0, 2, 1}, .group = 3}, false);
+  x = b.batch_norm("bn1", x, {.epsilon = 1e-3F, .momentum = 0.8F});
+  x = b.relu("relu1", x);
+  x = b.max_pool("pool1", x, {.kernel = {3, 3}, .strides = {2, 2}, .pads = {0, 1, 1, 0}, .ceil_mode = true});
+  const ValueId shortcut = x;
+  x = b.conv("conv2", x, 6, {.kernel = {3, 3}, .pads = {1, 1, 1, 1}}, true);
+  x = b.add("add", x, shortcut);
+  x = b.clip("clip", x, -0.5F, 6.0F);
+  x = b.average_pool("pool2", x,
+                     {.kernel = {2, 2}, .strides = {1, 1}, .pads = {1, 0, 0, 1}, .count_include_pad = true});
+  x = b.conv("conv3", x, 1, {.kernel = {1, 1}}, true);
+  x = b.clip("clip3", x, 0.0F, std::numeric_limits<float>::infinity());
+  x = b.conv("conv4", x, 8, {.kernel = {1, 1}}, true);
+  x = b.global_average_pool("gap", x);
+  x = b.flatten("flatten", x);
+  x = b.gemm("fc", x, 5);
+  Graph graph = b.finish(x);
+  randomize_statistics(graph, seed);
+  graph.metadata = {{"octavo.mean", "0.5,0.4,0.3"}, {"note", "a line\nand \xc3\xa9"}};
+  return graph;
+}
+
+Graph zoo_model(const std::string& name, std::uint64_t seed) {
+  Graph graph = make_model(name, {}, seed);
+  randomize_statistics(graph, seed);
+  return graph;
+}
+
+Tensor random_input(const Graph& graph, std::int64_t batch, std::uint64_t seed) {
+  Shape shape = graph.value(graph.input).shape;
+  shape[0] = batch;
+  Tensor input(shape, DType::kFloat32);
+  std::mt19937_64 generator(seed);
+  std::normal_distribution<float> normal;
+  for (float& x : input.data<float>()) x = normal(generator);
+  return input;
+}
+
+Graph quantized(const Graph& graph, const Tensor& calibration, std::int32_t weight_qmax) {
+  Graph folded = fold_batch_norm(graph);
+  const std::map<ValueId, Tensor> values = interpret_all(folded, calibration);
+  folded.value(folded.input).quant = range_params(values.at(folded.input));
+  for (const FusedGroup& group : fuse(folded)) {
+    const Node& anchor = folded.nodes[static_cast<std::size_t>(group.anchor)];
+    const bool keeps = anchor.op == Op::kMaxPool || anchor.op == Op::kFlatten;
+    if (group.output != folded.output) {
+      folded.value(group.output).quant =
+          keeps ? folded.value(group.input).quant : range_params(values.at(group.output));
+    }
+    if (anchor.op == Op::kConv || anchor.op == Op::kGemm) {
+      Value& weight = folded.value(anchor.inputs[1]);
+      weight.quant = channel_params(*weight.constant, weight_qmax);
+    }
+  }
+  validate(folded);
+  return folded;
+}
+
+Graph quantized(const Graph& graph) { return quantized(graph, random_input(graph, 4)); }
+
+}  // namespace octavo::test

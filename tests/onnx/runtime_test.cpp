@@ -1,0 +1,129 @@
+/// Exported files in ONNX Runtime, against our own runtime.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "octavo/data/sources.h"
+#include "octavo/onnx/onnx.h"
+#include "octavo/runtime/runtime.h"
+#include "onnx/models.h"
+#include "support/ort.h"
+
+namespace octavo {
+namespace {
+
+namespace fs = std::filesystem;
+
+class OnnxRuntime : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string reason = test::why_no_onnx_runtime(); !reason.empty()) GTEST_SKIP() << reason;
+    path_ = fs::temp_directory_path() / ("octavo-ort-test-" + std::to_string(::getpid()) + ".onnx");
+  }
+  void TearDown() override { fs::remove(path_); }
+
+  std::vector<float> theirs(const Graph& graph, const Tensor& input, bool optimize = true) {
+    save_onnx(graph, path_);
+    return test::run_onnx_runtime(path_, input.data<float>(), input.shape(), {.optimize = optimize});
+  }
+
+  /// By way of the file, as `octavo eval` does it.
+  static std::vector<float> ours(const Graph& graph, const Tensor& input) {
+    const CompiledModel model(parse_onnx(serialize_onnx(graph), "file.onnx"),
+                              {.max_batch = 100, .threads = 2, .observe = {}});
+    CompiledModel::Context context(model);
+    const auto images = input.dim(0);
+    const auto elements = static_cast<std::size_t>(input.size() / images);
+    const auto classes = static_cast<std::size_t>(model.classes());
+    std::vector<float> logits(static_cast<std::size_t>(images) * classes);
+    for (std::int64_t start = 0; start < images; start += 100) {
+      const std::int64_t count = std::min<std::int64_t>(100, images - start);
+      const auto first = static_cast<std::size_t>(start);
+      const auto rows = static_cast<std::size_t>(count);
+      model.run(context, input.data<float>().subspan(first * elements, rows * elements), count,
+                std::span(logits).subspan(first * classes, rows * classes));
+    }
+    return logits;
+  }
+
+  fs::path path_;
+};
+
+float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  float largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+double agreement(const std::vector<float>& a, const std::vector<float>& b, std::int64_t classes) {
+  const auto x = test::top1(a, classes);
+  const auto y = test::top1(b, classes);
+  EXPECT_EQ(x.size(), y.size());
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) same += x[i] == y[i] ? 1 : 0;
+  return static_cast<double>(same) / static_cast<double>(x.size());
+}
+
+/// The first `count` CIFAR-10 test images, normalized; empty if the data are not here.
+Tensor cifar10(std::int64_t count) {
+  const char* set = std::getenv("OCTAVO_TEST_CIFAR10");
+  const fs::path folder = set ? fs::path(set) : cache_folder() / "cifar-10-batches-bin";
+  if (!fs::exists(folder)) return {};
+  const DatasetPair data = read_cifar10(folder);
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
+  return normalized_batch(data.test, indices, data.normalization);
+}
+
+TEST_F(OnnxRuntime, FloatLogitsAgree) {
+  for (const Graph& graph :
+       {test::every_operator(), test::zoo_model("simple-cnn"), test::zoo_model("resnet20")}) {
+    const Tensor input = test::random_input(graph, 20);
+    EXPECT_LT(largest_difference(theirs(graph, input), ours(graph, input)), 1e-3F) << graph.name;
+  }
+}
+
+TEST_F(OnnxRuntime, QuantizedLogitsAgreeForEveryOperator) {
+  const Graph graph = test::quantized(test::every_operator());
+  const Tensor input = test::random_input(graph, 50);
+  const std::vector<float> expected = ours(graph, input);
+  // An integer may fall the other way where float32 rounds differently: a few steps of the last activation.
+  const float step = graph.value(graph.nodes.back().inputs[0]).quant->scale();
+  for (const bool optimize : {false, true})
+    EXPECT_LT(largest_difference(theirs(graph, input, optimize), expected), 3 * step) << optimize;
+}
+
+TEST_F(OnnxRuntime, NarrowActivationRangesSaturateTheSame) {
+  Graph graph = test::quantized(test::every_operator());
+  for (Value& value : graph.values) {
+    // Seven bits at the scale of eight: half of the values saturate.
+    if (value.quant && !value.constant) value.quant->qmax = std::max(127, value.quant->zero_point());
+  }
+  const Tensor input = test::random_input(graph, 50);
+  const float step = graph.value(graph.nodes.back().inputs[0]).quant->scale();
+  for (const bool optimize : {false, true})
+    EXPECT_LT(largest_difference(theirs(graph, input, optimize), ours(graph, input)), 3 * step) << optimize;
+}
+
+TEST_F(OnnxRuntime, QuantizedTopOneAgreesOnRealImages) {
+  const Tensor input = cifar10(2000);
+  if (input.size() == 0)
+    GTEST_SKIP() << "CIFAR-10 is not here; set OCTAVO_TEST_CIFAR10 to cifar-10-batches-bin";
+  Tensor calibration({2, 3, 32, 32}, DType::kFloat32);
+  std::ranges::copy(input.data<float>().first(static_cast<std::size_t>(calibration.size())),
+                    calibration.data<float>().begin());
+  for (const std::string name : {"simple-cnn", "resnet20"}) {
+    const Graph graph = test::quantized(test::zoo_model(name), calibration);
+    const double same = agreement(theirs(graph, input), ours(graph, input), 10);
+    RecordProperty(name, std::to_string(same));
+    EXPECT_GE(same, 0.999) << name;
+  }
+}
+
+}  // namespace
+}  // namespace octavo
