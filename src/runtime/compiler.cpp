@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 
 #include "octavo/core/error.h"
 #include "octavo/graph/passes.h"
@@ -48,7 +49,9 @@ class Compiler {
     ++uses(graph_.output);
     set_real(graph_.input, {kInputBuffer, Layout::plain(shape_of(graph_.input))});
     for (const FusedGroup& group : groups) {
-      if (runs_in_integers(graph_, group)) {
+      if (pooled_.contains(group.output)) {
+        // The convolution before it has done this already.
+      } else if (runs_in_integers(graph_, group)) {
         integer_group(group);
       } else {
         float_group(group);
@@ -390,16 +393,42 @@ class Compiler {
         return;
       }
     }
+    const auto algorithm = int8_kernels().winograd && winograd_applies(conv) ? Int8Conv::Algorithm::kWinograd
+                                                                             : Int8Conv::Algorithm::kDirect;
+    const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
+    if (const ValueId pooled = pool_that_follows(group); pooled != kNoValue) {
+      const BufferId y = new_bytes(pooled);
+      emit(make_int8_conv_step(text + " + max-pool " + name(pooled),
+                               prepare_int8_conv(conv, extent, algorithm, true), batch_, x, residual, y),
+           {x, y});
+      place(pooled).integer = y;
+      pooled_.insert(pooled);
+      return;
+    }
     const Layout layout = Layout::channels_last(shape_of(group.output));
     const BufferId y = conv.output_is_float ? target(group.output, layout) : new_bytes(group.output);
-    emit(make_int8_conv_step(text, prepare_int8_conv(conv, x_shape[2], x_shape[3], y_shape[2], y_shape[3]),
-                             batch_, x, residual, y),
+    emit(make_int8_conv_step(text, prepare_int8_conv(conv, extent, algorithm), batch_, x, residual, y),
          {x, residual, y});
     if (conv.output_is_float) {
       set_real(group.output, {y, layout});
     } else {
       place(group.output).integer = y;
     }
+  }
+
+  /// The output of a 2x2, stride 2 max pool that alone reads the group's integers, or kNoValue. The kernels
+  /// pool before they round, which needs positive multipliers (they are: scales are) and no residual.
+  ValueId pool_that_follows(const FusedGroup& group) const {
+    const auto readers = graph_.consumers(group.output);
+    if (readers.size() != 1 || group.output == graph_.output || group.residual != kNoValue) return kNoValue;
+    const Node& pool = node(readers[0]);
+    const PoolAttributes window{.kernel = {2, 2}, .strides = {2, 2}};
+    if (pool.op != Op::kMaxPool || !(pool.as<PoolAttributes>() == window)) return kNoValue;
+    if (!graph_.value(group.output).quant ||
+        graph_.value(group.output).quant != graph_.value(pool.output).quant) {
+      return kNoValue;
+    }
+    return pool.output;
   }
 
   void integer_pool(const FusedGroup& group, bool average) {
@@ -431,6 +460,7 @@ class Compiler {
   std::vector<Place> places_;
   std::vector<int> uses_;
   std::vector<Buffer> buffers_;
+  std::set<ValueId> pooled_;  ///< Pool outputs that a convolution wrote.
   Program program_;
 };
 

@@ -102,11 +102,169 @@ struct Avx2 {
   }
 };
 
+// ---- Winograd F(2x2, 3x3), Lavin and Gray 2015 (arXiv 1509.09308), in integers ----
+// 16 products make a 2x2 output tile instead of 36. The input transform of uint8 stays within +-1020 and the
+// weight transform, scaled by 4 to be whole, within +-1143, so both fit int16 and vpmaddwd multiplies them
+// exactly. int32 sums may wrap on the way; the result is 4 times the convolution's sum modulo 2^32, and
+// winograd_applies() made sure that it fits.
+
+struct Tiles {
+  std::int64_t rows, columns;  ///< Tiles of one image.
+};
+
+Tiles tiles_of(const Int8Conv& conv) {
+  // With pooling an odd last row or column belongs to no window.
+  if (conv.pool2x2) return {conv.out_h / 2, conv.out_w / 2};
+  return {(conv.out_h + 1) / 2, (conv.out_w + 1) / 2};
+}
+
+/// Transforms the 4x4 input tile of output tile `tile`: v[position][slot][channel], positions `plane`
+/// elements apart.
+void transform_input(const Int8Conv& conv, const Tiles& tiles, const std::uint8_t* x, std::int64_t tile,
+                     std::int16_t* v, std::int64_t plane) {
+  const std::int64_t n = tile / (tiles.rows * tiles.columns);
+  const std::int64_t y0 = tile / tiles.columns % tiles.rows * 2 - conv.window.pads[0];
+  const std::int64_t x0 = tile % tiles.columns * 2 - conv.window.pads[1];
+  const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(conv.x_zero_point));
+  const std::uint8_t* taps[4][4];
+  for (std::int64_t i = 0; i < 4; ++i) {
+    for (std::int64_t j = 0; j < 4; ++j) {
+      const bool inside = y0 + i >= 0 && y0 + i < conv.in_h && x0 + j >= 0 && x0 + j < conv.in_w;
+      taps[i][j] = inside ? x + ((n * conv.in_h + y0 + i) * conv.in_w + x0 + j) * conv.c_in : nullptr;
+    }
+  }
+  for (std::int64_t c = 0; c < conv.c_in; c += 16) {
+    __m256i t[4][4];
+    for (int j = 0; j < 4; ++j) {
+      __m256i d[4];
+      for (int i = 0; i < 4; ++i) {
+        d[i] = taps[i][j] == nullptr
+                   ? zero_point
+                   : _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(taps[i][j] + c)));
+      }
+      t[0][j] = _mm256_sub_epi16(d[0], d[2]);
+      t[1][j] = _mm256_add_epi16(d[1], d[2]);
+      t[2][j] = _mm256_sub_epi16(d[2], d[1]);
+      t[3][j] = _mm256_sub_epi16(d[1], d[3]);
+    }
+    for (int i = 0; i < 4; ++i) {
+      const auto store = [&](int j, __m256i value) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(v + (i * 4 + j) * plane + c), value);
+      };
+      store(0, _mm256_sub_epi16(t[i][0], t[i][2]));
+      store(1, _mm256_add_epi16(t[i][1], t[i][2]));
+      store(2, _mm256_sub_epi16(t[i][2], t[i][1]));
+      store(3, _mm256_sub_epi16(t[i][1], t[i][3]));
+    }
+  }
+}
+
+/// Sums of the four outputs of a tile for 8 channels, from its 16 products, `plane` elements apart.
+void transform_output(const std::int32_t* m, std::int64_t plane, __m256i y[4]) {
+  __m256i s[2][4];
+  for (int j = 0; j < 4; ++j) {
+    const auto load = [&](int i) {
+      return _mm256_load_si256(reinterpret_cast<const __m256i*>(m + (i * 4 + j) * plane));
+    };
+    const __m256i m1 = load(1);
+    const __m256i m2 = load(2);
+    s[0][j] = _mm256_add_epi32(_mm256_add_epi32(load(0), m1), m2);
+    s[1][j] = _mm256_sub_epi32(_mm256_sub_epi32(m1, m2), load(3));
+  }
+  for (int i = 0; i < 2; ++i) {
+    const __m256i first = _mm256_add_epi32(_mm256_add_epi32(s[i][0], s[i][1]), s[i][2]);
+    const __m256i second = _mm256_sub_epi32(_mm256_sub_epi32(s[i][1], s[i][2]), s[i][3]);
+    y[i * 2] = _mm256_srai_epi32(first, 2);
+    y[i * 2 + 1] = _mm256_srai_epi32(second, 2);
+  }
+}
+
+/// Stores the outputs of one tile for one panel of channels; `m` holds its 16 products.
+void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, std::int64_t index,
+                 std::int64_t width, const std::int32_t* m, std::int64_t plane, const std::uint8_t* residual,
+                 void* y) {
+  alignas(64) std::int32_t sums[4 * Int8Conv::kPanel];
+  for (std::int64_t half = 0; half < 2; ++half) {
+    __m256i out[4];
+    transform_output(m + half * 8, plane, out);
+    for (int i = 0; i < 4; ++i) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + i * Int8Conv::kPanel + half * 8), out[i]);
+    }
+  }
+  const std::int64_t channel = index * Int8Conv::kPanel;
+  if (conv.pool2x2) {
+    max_of_four(sums);
+    Avx2::finish(conv, index, sums, width, residual, y, tile * conv.c_out + channel);
+    return;
+  }
+  const std::int64_t n = tile / (tiles.rows * tiles.columns);
+  const std::int64_t oy = tile / tiles.columns % tiles.rows * 2;
+  const std::int64_t ox = tile % tiles.columns * 2;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    if (oy + i / 2 >= conv.out_h || ox + i % 2 >= conv.out_w) continue;
+    const std::int64_t pixel = (n * conv.out_h + oy + i / 2) * conv.out_w + ox + i % 2;
+    Avx2::finish(conv, index, sums + i * Int8Conv::kPanel, width, residual, y, pixel * conv.c_out + channel);
+  }
+}
+
+void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x,
+                  const std::uint8_t* residual, void* y, int threads) {
+  constexpr std::int64_t kPositions = 16;
+  constexpr std::int64_t kRows = Avx2::kRows;
+  const Tiles tiles = tiles_of(conv);
+  const std::int64_t pairs = (conv.c_in + 1) / 2;
+  const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
+  // The transformed tiles of a block take part of the L2 cache; the products of a panel stay in L1.
+  constexpr std::int64_t kBlockBytes = 200 * 1024;
+  const std::int64_t fitting = kBlockBytes / (kPositions * stride * 2) / kRows * kRows;
+  const std::int64_t block = std::clamp<std::int64_t>(fitting, kRows, 4 * kRows);
+  const std::int64_t plane = block * stride;
+  constexpr std::int64_t kLargestBlock = 4 * kRows;
+
+  const auto work = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
+                        std::int64_t panel_end) {
+    thread_local std::vector<std::int16_t> v;
+    v.resize(std::max(v.size(), static_cast<std::size_t>(kPositions * plane)));
+    alignas(64) std::int32_t m[kPositions * kLargestBlock * Int8Conv::kPanel];
+    for (std::int64_t first = begin; first < end; first += block) {
+      const std::int64_t count = std::min(block, end - first);
+      for (std::int64_t i = 0; i < count; ++i) {
+        transform_input(conv, tiles, x, first + i, v.data() + i * stride, plane);
+      }
+      for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+        const std::int16_t* u = conv.weights.data() + panel * kPositions * pairs * 2 * Int8Conv::kPanel;
+        const std::int64_t m_plane = count * Int8Conv::kPanel;
+        for (std::int64_t position = 0; position < kPositions; ++position) {
+          for (std::int64_t r = 0; r < count; r += kRows) {
+            Avx2::tile(v.data() + position * plane + r * stride, stride, pairs, u,
+                       m + position * m_plane + r * Int8Conv::kPanel, std::min(kRows, count - r));
+          }
+          u += pairs * 2 * Int8Conv::kPanel;
+        }
+        const std::int64_t width = std::min(Int8Conv::kPanel, conv.c_out - panel * Int8Conv::kPanel);
+        for (std::int64_t i = 0; i < count; ++i) {
+          finish_tile(conv, tiles, first + i, panel, width, m + i * Int8Conv::kPanel, m_plane, residual, y);
+        }
+      }
+    }
+  };
+  share_out(batch * tiles.rows * tiles.columns, kRows, conv.panels, threads, work);
+}
+
+void run_either(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+                void* y, int threads) {
+  if (conv.algorithm == Int8Conv::Algorithm::kWinograd) {
+    run_winograd(conv, batch, x, residual, y, threads);
+  } else {
+    run_conv<Avx2>(conv, batch, x, residual, y, threads);
+  }
+}
+
 }  // namespace
 
 const Int8Kernels& int8_kernels_avx2() {
-  static constexpr Int8Kernels kTable{"avx2", run_conv<Avx2>, max_pool,       average_pool,
-                                      add,    quantize_nchw,  dequantize_nhwc};
+  static constexpr Int8Kernels kTable{"avx2",       true, run_either,    max_pool,
+                                      average_pool, add,  quantize_nchw, dequantize_nhwc};
   return kTable;
 }
 

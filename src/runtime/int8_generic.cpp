@@ -43,8 +43,8 @@ struct Generic {
 }  // namespace
 
 const Int8Kernels& int8_kernels_generic() {
-  static constexpr Int8Kernels kTable{"generic", run_conv<Generic>, max_pool,       average_pool,
-                                      add,       quantize_nchw,     dequantize_nhwc};
+  static constexpr Int8Kernels kTable{"generic",    false, run_conv<Generic>, max_pool,
+                                      average_pool, add,   quantize_nchw,     dequantize_nhwc};
   return kTable;
 }
 

@@ -27,6 +27,13 @@ struct Int8Conv {
   std::vector<float> bias;
   std::vector<float> multiplier;
 
+  /// How the weights are packed. Both ways give the same bits.
+  enum class Algorithm { kDirect, kWinograd };
+  Algorithm algorithm = Algorithm::kDirect;
+  /// The output is reduced by a 2x2, stride 2 max pool before it is rounded: y is [batch, out_h / 2, out_w /
+  /// 2, c_out]. Rounding is monotone, so this equals pooling the rounded integers.
+  bool pool2x2 = false;
+
   std::int32_t x_zero_point = 0;
   bool has_residual = false;
   std::int32_t residual_zero_point = 0;
@@ -36,8 +43,16 @@ struct Int8Conv {
   float float_min = 0, float_max = 0;
 };
 
-Int8Conv prepare_int8_conv(const IntegerConv& conv, std::int64_t in_h, std::int64_t in_w, std::int64_t out_h,
-                           std::int64_t out_w);
+/// Spatial sizes of a convolution: input, and output before pooling.
+struct ConvExtent {
+  std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1;
+};
+
+Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
+                           bool pool2x2 = false);
+
+/// True for 3x3, stride 1 convolutions with enough input channels, whose fourfold sums stay in int32.
+bool winograd_applies(const IntegerConv& conv);
 
 /// A pooling window over [batch, h, w, c].
 struct Int8Pool {
@@ -50,6 +65,7 @@ inline constexpr std::size_t kReadSlack = 64;
 
 struct Int8Kernels {
   const char* isa;
+  bool winograd;  ///< Runs Int8Conv::Algorithm::kWinograd.
   /// y: uint8, or float where the convolution says so. `residual` is laid out like y.
   void (*conv)(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
                void* y, int threads);

@@ -2,6 +2,21 @@
 // this in its own anonymous namespace and is compiled for its own set, so the compiler vectorizes these loops
 // for it. NOLINTBEGIN(llvm-header-guard) No include guard on purpose: see above.
 
+/// Where row `row` of the convolution seen as a matrix product lies in the output before pooling. With
+/// pooling the four pixels of a window are four consecutive rows.
+struct Pixel {
+  std::int64_t n, y, x;
+};
+
+inline Pixel pixel_of(const Int8Conv& conv, std::int64_t row) {
+  if (!conv.pool2x2)
+    return {row / (conv.out_w * conv.out_h), row / conv.out_w % conv.out_h, row % conv.out_w};
+  const std::int64_t w = conv.out_w / 2;
+  const std::int64_t h = conv.out_h / 2;
+  const std::int64_t window = row / 4;
+  return {window / (w * h), window / w % h * 2 + row % 4 / 2, window % w * 2 + row % 2};
+}
+
 /// Rows of the convolution seen as a matrix product: one row an output pixel, k columns, int16, padding
 /// written out. `Widen(dst, src, n)` copies n bytes as int16 and may write up to 15 elements and read 15
 /// bytes too far.
@@ -16,10 +31,8 @@ void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, 
   // Taps beside each other are beside each other in memory too: copy a whole row of the window at once.
   const bool contiguous = w.dilations[1] == 1 && w.group == 1;
   for (std::int64_t r = 0; r < rows; ++r) {
-    const std::int64_t row = first_row + r;
-    const std::int64_t ox = row % conv.out_w;
-    const std::int64_t oy = row / conv.out_w % conv.out_h;
-    const std::uint8_t* image = x + row / (conv.out_w * conv.out_h) * (conv.in_h * conv.in_w * conv.c_in);
+    const auto [n, oy, ox] = pixel_of(conv, first_row + r);
+    const std::uint8_t* image = x + n * (conv.in_h * conv.in_w * conv.c_in);
     const std::int64_t x0 = ox * w.strides[1] - w.pads[1];
     std::int16_t* target = packed + r * stride;
     for (std::int64_t ky = 0; ky < w.kernel[0]; ++ky) {
@@ -53,29 +66,55 @@ void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, 
   }
 }
 
+/// Keeps, for each of the 16 channels, the largest of the four rows at `sums`.
+inline void max_of_four(std::int32_t* sums) {
+  for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) {
+    const std::int32_t top = std::max(sums[j], sums[j + Int8Conv::kPanel]);
+    const std::int32_t bottom = std::max(sums[j + 2 * Int8Conv::kPanel], sums[j + 3 * Int8Conv::kPanel]);
+    sums[j] = std::max(top, bottom);
+  }
+}
+
+/// Splits `units` of work (rows, windows or tiles) among threads; shares the panels out instead where there
+/// are too few units to keep every thread busy (late layers at batch 1). work(first unit, end, first panel,
+/// end).
+template <typename Work>
+void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int threads, const Work& work) {
+  if (units < threads * 4 * grain && panels >= threads) {
+    parallel_for(
+        panels, 1, [&](auto begin, auto end) { work(0, units, begin, end); }, threads);
+  } else {
+    parallel_for(
+        units, grain, [&](auto begin, auto end) { work(begin, end, 0, panels); }, threads);
+  }
+}
+
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
-/// channels over it. `Isa::tile<R>(a, stride, pairs, b, accumulators)` makes R x 16 int32 sums; `Isa::finish`
-/// stores one row of them.
+/// channels over it. `Isa::tile(a, stride, pairs, b, sums, rows)` makes up to kRows x 16 int32 sums;
+/// `Isa::finish` stores one row.
 template <typename Isa>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
               void* y, int threads) {
   constexpr std::int64_t kRows = Isa::kRows;
-  const std::int64_t rows = batch * conv.out_h * conv.out_w;
+  constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
+  const std::int64_t window = conv.pool2x2 ? 4 : 1;
+  const std::int64_t rows =
+      conv.pool2x2 ? batch * (conv.out_h / 2) * (conv.out_w / 2) * 4 : batch * conv.out_h * conv.out_w;
   const std::int64_t pairs = (conv.k + 1) / 2;
   const std::int64_t stride = (pairs * 2 + 15) / 16 * 16 + 16;
   // A block of packed rows takes part of the L2 cache and leaves room for a panel of weights.
   constexpr std::int64_t kBlockBytes = 160 * 1024;
-  const std::int64_t fitting = kBlockBytes / (stride * 2) / kRows * kRows;
-  const std::int64_t block = std::clamp<std::int64_t>(fitting, kRows, 96 * kRows);
+  const std::int64_t fitting = kBlockBytes / (stride * 2) / kGroup * kGroup;
+  const std::int64_t block = std::clamp<std::int64_t>(fitting, kGroup, 24 * kGroup);
   const std::int64_t out_group = conv.c_out / conv.window.group;
 
-  const auto work = [&](std::int64_t row_begin, std::int64_t row_end, std::int64_t panel_begin,
+  const auto work = [&](std::int64_t unit_begin, std::int64_t unit_end, std::int64_t panel_begin,
                         std::int64_t panel_end) {
     thread_local std::vector<std::int16_t> packed;
     packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
-    alignas(64) std::int32_t sums[kRows * Int8Conv::kPanel];
-    for (std::int64_t first = row_begin; first < row_end; first += block) {
-      const std::int64_t count = std::min(block, row_end - first);
+    alignas(64) std::int32_t sums[kGroup * Int8Conv::kPanel];
+    for (std::int64_t first = unit_begin * window; first < unit_end * window; first += block) {
+      const std::int64_t count = std::min(block, unit_end * window - first);
       for (std::int64_t group = 0; group < conv.window.group; ++group) {
         pack_rows(conv, group, x, first, count, packed.data(), stride, Isa::widen);
         for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
@@ -83,26 +122,24 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
           const std::int16_t* b = conv.weights.data() + index * pairs * 2 * Int8Conv::kPanel;
           const std::int64_t channel = group * out_group + panel * Int8Conv::kPanel;
           const std::int64_t width = std::min(Int8Conv::kPanel, out_group - panel * Int8Conv::kPanel);
-          for (std::int64_t r = 0; r < count; r += kRows) {
-            const std::int64_t height = std::min(kRows, count - r);
-            Isa::tile(packed.data() + r * stride, stride, pairs, b, sums, height);
-            for (std::int64_t i = 0; i < height; ++i) {
-              const std::int64_t offset = (first + r + i) * conv.c_out + channel;
-              Isa::finish(conv, index, sums + i * Int8Conv::kPanel, width, residual, y, offset);
+          for (std::int64_t r = 0; r < count; r += kGroup) {
+            const std::int64_t height = std::min(kGroup, count - r);
+            for (std::int64_t i = 0; i < height; i += kRows) {
+              Isa::tile(packed.data() + (r + i) * stride, stride, pairs, b, sums + i * Int8Conv::kPanel,
+                        std::min(kRows, height - i));
+            }
+            for (std::int64_t i = 0; i < height; i += window) {
+              std::int32_t* row = sums + i * Int8Conv::kPanel;
+              if (conv.pool2x2) max_of_four(row);
+              const std::int64_t offset = (first + r + i) / window * conv.c_out + channel;
+              Isa::finish(conv, index, row, width, residual, y, offset);
             }
           }
         }
       }
     }
   };
-  // Few rows (late layers, batch 1): share the output channels out instead, so that no thread idles.
-  if (rows < threads * 4 * kRows && conv.panels >= threads) {
-    parallel_for(
-        conv.panels, 1, [&](auto begin, auto end) { work(0, rows, begin, end); }, threads);
-  } else {
-    parallel_for(
-        rows, kRows, [&](auto begin, auto end) { work(begin, end, 0, conv.panels); }, threads);
-  }
+  share_out(rows / window, kRows, conv.panels, threads, work);
 }
 
 /// One row of sums to outputs, one channel at a time: the contract as it is written.

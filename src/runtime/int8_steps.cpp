@@ -35,8 +35,10 @@ std::int64_t plane_of(const Shape& shape) {
 
 std::unique_ptr<Step> make_int8_conv_step(const std::string& label, Int8Conv conv, std::int64_t batch,
                                           BufferId x, BufferId residual, BufferId y) {
-  return function_step(with_isa(label), [conv = std::move(conv), batch, x, residual,
-                                         y](const StepArguments& a) {
+  const bool winograd = conv.algorithm == Int8Conv::Algorithm::kWinograd;
+  return function_step(with_isa(winograd ? label + " winograd" : label), [conv = std::move(conv), batch, x,
+                                                                          residual,
+                                                                          y](const StepArguments& a) {
     const std::uint8_t* other = residual >= 0 ? a.buffer<const std::uint8_t>(residual) : nullptr;
     int8_kernels().conv(conv, batch, a.buffer<const std::uint8_t>(x), other, a.buffer<void>(y), a.threads);
   });

@@ -55,6 +55,7 @@ std::vector<ConvCase> conv_grid() {
       }
     }
     cases.push_back({5, 32, 8, 64, window, true, 0.0F});
+    cases.push_back({13, 21, 7, 40, window, false, -0.4F});
     for (const std::int64_t group : {2, 4}) {
       ConvAttributes grouped = window;
       grouped.group = group;
@@ -108,8 +109,30 @@ std::vector<std::uint8_t> with_slack(const Tensor& x) {
   return result;
 }
 
+/// 2x2, stride 2 max pool of [N, H, W, C]; an odd last row or column is dropped.
+Tensor max_pool_2x2(const Tensor& x) {
+  const std::int64_t h = x.dim(1);
+  const std::int64_t w = x.dim(2);
+  const std::int64_t channels = x.dim(3);
+  Tensor y({x.dim(0), h / 2, w / 2, channels}, DType::kUInt8);
+  for (std::int64_t i = 0; i < y.size(); ++i) {
+    const std::int64_t c = i % channels;
+    const std::int64_t ox = i / channels % (w / 2);
+    const std::int64_t oy = i / channels / (w / 2) % (h / 2);
+    const std::int64_t n = i / (channels * (w / 2) * (h / 2));
+    std::uint8_t best = 0;
+    for (const std::int64_t tap : {0, 1, 2, 3}) {
+      const std::int64_t pixel = (n * h + oy * 2 + tap / 2) * w + ox * 2 + tap % 2;
+      best = std::max(best, x.data<std::uint8_t>()[static_cast<std::size_t>(pixel * channels + c)]);
+    }
+    y.data<std::uint8_t>()[static_cast<std::size_t>(i)] = best;
+  }
+  return y;
+}
+
 void expect_kernels_match(const Int8Kernels& kernels, int threads) {
   std::uint64_t seed = 1;
+  int winograd_cases = 0;
   for (const ConvCase& c : conv_grid()) {
     SCOPED_TRACE(std::string(kernels.isa) + ": " + describe(c));
     const Graph graph = conv_graph(c, ++seed);
@@ -119,13 +142,27 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     const auto expected = interpret_all(graph, input);
     const FusedGroup group = conv_group(graph);
     const Tensor& y = expected.at(group.output);
-    const Int8Conv conv =
-        prepare_int8_conv(lower_integer_conv(graph, group), c.size, c.size, y.dim(2), y.dim(3));
-    const Tensor x = channels_last(expected.at(graph.input));
-    Tensor actual({y.dim(0), y.dim(2), y.dim(3), y.dim(1)}, DType::kUInt8);
-    kernels.conv(conv, c.batch, with_slack(x).data(), nullptr, actual.data<std::uint8_t>().data(), threads);
-    EXPECT_EQ(actual, channels_last(y));
+    const IntegerConv lowered = lower_integer_conv(graph, group);
+    const ConvExtent extent{c.size, c.size, y.dim(2), y.dim(3)};
+    const std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
+    std::vector<Int8Conv::Algorithm> algorithms{Int8Conv::Algorithm::kDirect};
+    if (kernels.winograd && winograd_applies(lowered)) algorithms.push_back(Int8Conv::Algorithm::kWinograd);
+    for (const Int8Conv::Algorithm algorithm : algorithms) {
+      SCOPED_TRACE(algorithm == Int8Conv::Algorithm::kWinograd ? "winograd" : "direct");
+      winograd_cases += algorithm == Int8Conv::Algorithm::kWinograd ? 1 : 0;
+      const Tensor wanted = channels_last(y);
+      Tensor actual(wanted.shape(), DType::kUInt8);
+      kernels.conv(prepare_int8_conv(lowered, extent, algorithm), c.batch, x.data(), nullptr,
+                   actual.data<std::uint8_t>().data(), threads);
+      EXPECT_EQ(actual, wanted);
+      const Tensor pooled = max_pool_2x2(wanted);
+      Tensor actual_pooled(pooled.shape(), DType::kUInt8);
+      kernels.conv(prepare_int8_conv(lowered, extent, algorithm, true), c.batch, x.data(), nullptr,
+                   actual_pooled.data<std::uint8_t>().data(), threads);
+      EXPECT_EQ(actual_pooled, pooled) << "with pooling";
+    }
   }
+  if (kernels.winograd) EXPECT_GE(winograd_cases, 4);
 }
 
 TEST(Int8Conv, GenericKernelEqualsReferenceBitForBit) { expect_kernels_match(int8_kernels_generic(), 2); }
