@@ -14,13 +14,13 @@
 namespace octavo {
 
 struct PtqConfig {
-  ObserverConfig observer;
+  ObserverConfig observer = {};
   std::int64_t calibration_samples = 1000;
   std::int64_t batch_size = 50;
   std::uint64_t seed = 42;  ///< Chooses the calibration images.
   std::int32_t weight_qmax =
       127;  ///< 63 keeps weights to seven bits, for kernels whose pairs may saturate int16.
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress;
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};
 };
 
 /// Which images calibration uses: `samples` different ones, evenly spread over the labels as far as each has

@@ -1,0 +1,238 @@
+// Which values carry parameters, and whose, on small graphs of every kind of group.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/builder.h"
+#include "octavo/graph/passes.h"
+#include "octavo/graph/zoo.h"
+#include "octavo/quantize/ptq.h"
+#include "octavo/runtime/runtime.h"
+
+namespace octavo {
+namespace {
+
+constexpr ConvAttributes k3x3{.kernel = {3, 3}, .pads = {1, 1, 1, 1}};
+constexpr PoolAttributes kHalve{.kernel = {2, 2}, .strides = {2, 2}};
+
+/// Parameters that tell values apart: scale 1, 2, 3, ... in the order of quantized_activations.
+std::map<std::string, QuantParams> numbered(const Graph& graph) {
+  std::map<std::string, QuantParams> result;
+  float scale = 0;
+  for (const ValueId id : quantized_activations(graph))
+    result[graph.value(id).name] = activation_params(++scale, 3);
+  return result;
+}
+
+std::vector<std::string> names(const Graph& graph, const std::vector<ValueId>& ids) {
+  std::vector<std::string> result;
+  for (const ValueId id : ids) result.push_back(graph.value(id).name);
+  return result;
+}
+
+const Node& node(const Graph& graph, const std::string& name) {
+  for (const Node& each : graph.nodes) {
+    if (each.name == name) return each;
+  }
+  throw Error(ErrorCode::kInternal, "test", "no node " + name);
+}
+
+const std::optional<QuantParams>& output_of(const Graph& graph, const std::string& name) {
+  return graph.value(node(graph, name).output).quant;
+}
+
+const std::optional<QuantParams>& weight_of(const Graph& graph, const std::string& name) {
+  return graph.value(node(graph, name).inputs.at(1)).quant;
+}
+
+Graph plain() {
+  GraphBuilder b("plain", 3, 8, 8, 1);
+  ValueId x = b.relu("relu1", b.conv("conv1", b.input(), 4, k3x3, true));
+  x = b.max_pool("pool1", x, kHalve);
+  x = b.clip("clip2", b.conv("conv2", x, 4, k3x3, false), 0.0F, 6.0F);
+  x = b.average_pool("pool2", x, kHalve);
+  x = b.global_average_pool("gap", x);
+  return b.finish(b.gemm("fc", b.flatten("flatten", x), 5));
+}
+
+TEST(QuantizedActivations, AreInputAndGroupOutputsThatHaveParametersOfTheirOwn) {
+  const Graph graph = plain();
+  std::vector<std::string> expected{"input"};
+  for (const char* name : {"relu1", "clip2", "pool2", "gap"}) {
+    expected.push_back(graph.value(node(graph, name).output).name);
+  }
+  EXPECT_EQ(names(graph, quantized_activations(graph)), expected);
+}
+
+TEST(Annotate, GivesGroupOutputsTheirParametersAndInnerValuesNone) {
+  Graph graph = plain();
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(graph.value(graph.input).quant->scale(), 1.0F);
+  EXPECT_EQ(output_of(graph, "relu1")->scale(), 2.0F);
+  EXPECT_EQ(output_of(graph, "clip2")->scale(), 3.0F);
+  EXPECT_EQ(output_of(graph, "pool2")->scale(), 4.0F);
+  EXPECT_EQ(output_of(graph, "gap")->scale(), 5.0F);
+  EXPECT_FALSE(output_of(graph, "conv1"));
+  EXPECT_FALSE(output_of(graph, "conv2"));
+  EXPECT_NO_THROW(validate(graph));
+}
+
+TEST(Annotate, MaxPoolAndFlattenShareTheirInputsParameters) {
+  Graph graph = plain();
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(output_of(graph, "pool1"), output_of(graph, "relu1"));
+  EXPECT_EQ(output_of(graph, "flatten"), output_of(graph, "gap"));
+  GraphBuilder b("chain", 1, 8, 8, 1);
+  ValueId x = b.max_pool("pool2", b.max_pool("pool1", b.input(), kHalve), kHalve);
+  Graph chain = b.finish(b.gemm("fc", b.flatten("flatten", x), 2));
+  annotate(chain, numbered(chain));
+  EXPECT_EQ(output_of(chain, "flatten"), chain.value(chain.input).quant);
+}
+
+TEST(Annotate, LeavesTheModelsOutputAndConstantsFloat) {
+  Graph graph = plain();
+  annotate(graph, numbered(graph));
+  EXPECT_FALSE(graph.value(graph.output).quant);
+  const ValueId bias = node(graph, "conv1").inputs.at(2);
+  EXPECT_FALSE(graph.value(bias).quant);
+  for (const char* name : {"conv1", "conv2", "fc"}) {
+    EXPECT_EQ(graph.value(node(graph, name).inputs.at(1)).constant->dtype(), DType::kFloat32);
+    EXPECT_EQ(weight_of(graph, name),
+              choose_weight_params(*graph.value(node(graph, name).inputs.at(1)).constant));
+  }
+}
+
+TEST(Annotate, KeepsWeightsToTheBitsAskedFor) {
+  Graph graph = plain();
+  annotate(graph, numbered(graph), 63);
+  EXPECT_EQ(weight_of(graph, "conv1")->qmax, 63);
+  EXPECT_EQ(weight_of(graph, "fc")->qmin, -63);
+}
+
+TEST(Annotate, ResidualAddIsPartOfItsConvolutionsGroup) {
+  GraphBuilder b("residual", 4, 8, 8, 1);
+  const ValueId x = b.relu("relu1", b.conv("conv1", b.input(), 4, k3x3, false));
+  const ValueId y = b.conv("conv2", x, 4, k3x3, false);
+  const ValueId z = b.relu("relu2", b.add("add", y, x));
+  Graph graph = b.finish(b.gemm("fc", b.flatten("flatten", z), 2));
+  EXPECT_EQ(quantized_activations(graph).size(), 3U);
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(output_of(graph, "relu1")->scale(), 2.0F);
+  EXPECT_EQ(output_of(graph, "relu2")->scale(), 3.0F);
+  EXPECT_FALSE(output_of(graph, "conv2"));
+  EXPECT_FALSE(output_of(graph, "add"));
+}
+
+TEST(Annotate, AddOfTwoQuantizedValuesGetsItsOwnParameters) {
+  GraphBuilder b("add", 4, 8, 8, 1);
+  const ValueId pooled = b.average_pool("pool", b.input(), {.kernel = {3, 3}, .pads = {1, 1, 1, 1}});
+  const ValueId sum = b.add("add", pooled, b.input());
+  Graph graph = b.finish(b.gemm("fc", b.flatten("flatten", sum), 2));
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(output_of(graph, "pool")->scale(), 2.0F);
+  EXPECT_EQ(output_of(graph, "add")->scale(), 3.0F);
+}
+
+TEST(Annotate, ModelOutputThatIsAlsoReadStaysFloat) {
+  GraphBuilder b("tapped", 3, 8, 8, 1);
+  const ValueId tapped = b.relu("relu1", b.conv("conv1", b.input(), 4, k3x3, true));
+  const ValueId pooled = b.max_pool("pool", tapped, kHalve);
+  const ValueId last = b.relu("relu2", b.conv("conv2", pooled, 4, k3x3, true));
+  Graph graph = b.finish(last);
+  graph.output = graph.find_value(graph.value(tapped).name);
+  const auto activations = numbered(graph);
+  EXPECT_FALSE(activations.contains(graph.value(graph.output).name));
+  annotate(graph, activations);
+  EXPECT_FALSE(graph.value(graph.output).quant);
+  EXPECT_TRUE(weight_of(graph, "conv1"));
+  // What follows the float value without requantization is float as well.
+  EXPECT_FALSE(output_of(graph, "pool"));
+  EXPECT_FALSE(weight_of(graph, "conv2"));
+}
+
+TEST(Annotate, LargeBiasWidensItsChannelsScale) {
+  Graph graph = plain();
+  const Node& conv = node(graph, "conv1");
+  auto weight = graph.value(conv.inputs.at(1)).constant->data<float>();
+  auto bias = graph.value(conv.inputs.at(2)).constant->data<float>();
+  std::ranges::fill(weight, 0.0F);
+  for (std::size_t c = 0; c < 4; ++c) weight[c * 27] = 1.27F;  // scale 0.01
+  bias[0] = 0x1p20F;                                           // / (0.5 * 0.01) is 2.1e8: fits
+  bias[1] = -0x1p24F;  // is 3.4e9: its scale becomes 2^24 / (0.5 * 2^30) = 2^-5
+  bias[2] = 0.0F;
+  bias[3] = 0x1p24F;
+  auto activations = numbered(graph);
+  activations["input"] = activation_params(0.5F, 3);
+  annotate(graph, activations);
+  const QuantParams& params = *weight_of(graph, "conv1");
+  EXPECT_FLOAT_EQ(params.scales[0], 0.01F);
+  EXPECT_FLOAT_EQ(params.scales[1], 0x1p-5F);
+  EXPECT_FLOAT_EQ(params.scales[2], 0.01F);
+  EXPECT_FLOAT_EQ(params.scales[3], 0x1p-5F);
+  const Tensor integers = quantize_bias(*graph.value(conv.inputs.at(2)).constant, 0.5F, params);
+  for (const std::int32_t q : integers.data<std::int32_t>())
+    EXPECT_LE(std::abs(static_cast<double>(q)), 0x1p30);
+  EXPECT_GE(integers.data<std::int32_t>()[3], (1 << 30) - 1024);
+  EXPECT_NO_THROW(CompiledModel(graph, {.max_batch = 1, .threads = 0, .observe = {}}));
+}
+
+TEST(Annotate, AllZeroChannelsWithABiasCompile) {
+  Graph graph = plain();
+  const Node& conv = node(graph, "conv1");
+  std::ranges::fill(graph.value(conv.inputs.at(1)).constant->data<float>(), 0.0F);
+  std::ranges::fill(graph.value(conv.inputs.at(2)).constant->data<float>(), 1.0F);
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(weight_of(graph, "conv1")->scales, std::vector<float>(4, 1.0F));
+  EXPECT_NO_THROW(CompiledModel(graph, {.max_batch = 1, .threads = 0, .observe = {}}));
+}
+
+TEST(Annotate, ReplacesWhatWasThereBefore) {
+  Graph graph = plain();
+  annotate(graph, numbered(graph));
+  const Graph once = graph;
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(graph, once);
+}
+
+TEST(Annotate, MissingParametersNameTheValue) {
+  Graph graph = plain();
+  auto activations = numbered(graph);
+  const std::string name = graph.value(node(graph, "clip2").output).name;
+  activations.erase(name);
+  try {
+    annotate(graph, activations);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInternal);
+    EXPECT_NE(std::string(error.what()).find("'" + name + "'"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Annotate, InvalidParametersNameTheValue) {
+  Graph graph = plain();
+  auto activations = numbered(graph);
+  activations["input"].scales[0] = std::nanf("");
+  try {
+    annotate(graph, activations);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_NE(std::string(error.what()).find("'input'"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Annotate, EveryZooModelRunsInIntegersAfterwards) {
+  for (const std::string& model : model_names()) {
+    Graph graph = fold_batch_norm(make_model(model, {}, 1));
+    annotate(graph, numbered(graph));
+    EXPECT_NO_THROW(validate(graph));
+    EXPECT_EQ(CompiledModel(graph, {.max_batch = 1, .threads = 0, .observe = {}}).precision(), "int8")
+        << model;
+  }
+}
+
+}  // namespace
+}  // namespace octavo
