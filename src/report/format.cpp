@@ -81,7 +81,7 @@ std::string grouped(std::int64_t count) {
 
 std::string rate(double per_second) {
   if (!std::isfinite(per_second) || per_second < 0 || per_second > 1e15) return kMissing;
-  if (per_second >= 999.5) return grouped(std::llround(per_second));
+  if (per_second >= 99.95) return grouped(std::llround(per_second));
   return fmt::format("{:.{}f}", per_second, decimals(per_second));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace octavo::report {
@@ -47,11 +48,15 @@ std::string number(double value) {
 std::vector<double> nice_ticks(double low, double high, int target) {
   if (!std::isfinite(low) || !std::isfinite(high)) return {0, 1};
   if (low > high) std::swap(low, high);
-  if (!(high - low > 1e-12 * std::max(std::abs(low), std::abs(high)))) {
-    const double room = high == 0 ? 1 : std::abs(high) / 2;
-    if (low > 0) low -= room;
-    if (high <= 0) high += room;
-    if (!(high > low)) high = low + 1;
+  // Far from the ends of double, so that no difference overflows and no step underflows.
+  constexpr double kHuge = 1e300;
+  constexpr double kTiny = 1e-290;
+  low = std::clamp(low, -kHuge, kHuge);
+  high = std::clamp(high, -kHuge, kHuge);
+  if (!(high - low > std::max(kTiny, 1e-12 * std::max(std::abs(low), std::abs(high))))) {
+    if (std::abs(high) < kTiny) return {0, 1};
+    // One value: the axis goes from half of it to it, or the other way round below 0.
+    (high > 0 ? low : high) -= high / 2;
   }
   const double rough = (high - low) / std::max(1, target);
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
