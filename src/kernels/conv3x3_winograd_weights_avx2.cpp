@@ -56,10 +56,11 @@ void store_weight_gradient(const Conv3x3Shape& s, const float* u, std::int64_t d
   });
 }
 
-/// Tiles whose transforms are kept at a time: enough that adding to u is cheap, few enough for the cache.
+/// Tiles whose transforms are kept at a time: all of them within the last cache, and few enough that a panel
+/// and six columns of the other operand, a cache line of each for every tile, stay in the first (L1) one.
 std::int64_t chunk_tiles(std::int64_t channels) {
   constexpr std::int64_t kCacheFloats = 2'000'000;
-  return std::clamp<std::int64_t>(kCacheFloats / (kPoints * channels) / 8 * 8, 64, 512);
+  return std::clamp<std::int64_t>(kCacheFloats / (kPoints * channels) / 8 * 8, 64, 128);
 }
 
 }  // namespace

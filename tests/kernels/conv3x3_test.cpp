@@ -189,7 +189,7 @@ TEST(Conv3x3, LayersOfARealNetworkEqualTheDefinition) {
 }
 
 TEST(Conv3x3, SeveralChunksOfTilesEqualTheDefinition) {
-  // 640 tiles and more: the gradient of the weights adds up over chunks, the last of them short.
+  // More than 500 tiles: the gradient of the weights adds up over chunks, the last of them short.
   for (const Conv3x3Shape& shape : {Conv3x3Shape{10, 32, 32, 16, 16}, {13, 29, 31, 3, 8}}) {
     const Problem p(shape);
     expect_definition(p, compute(p), describe(p));
