@@ -30,7 +30,7 @@ struct BatchNormSaved {
   float* mean = nullptr;      ///< [c], of the batch.
   float* variance = nullptr;  ///< [c], of the batch, biased (divided by n * h * w): running averages often
                               ///< want it times count / (count - 1).
-  float* x_max = nullptr;  ///< [n, h/2, w/2, c]: the x that won each window.
+  float* x_max = nullptr;     ///< [n, h/2, w/2, c]: the x that won each window.
   std::uint8_t* argmax =
       nullptr;  ///< [n, h/2, w/2, c]: 0..3, where in the window (row-major); 4 where ReLU gave 0.
 };
