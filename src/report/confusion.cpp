@@ -101,7 +101,10 @@ std::string named_cells(const Results& results, const Matrix& matrix, const Shar
           number(cx), number(y), number(cell - 1), i == j ? "right" : "wrong", opacity);
       if (cell >= 20) {
         out += svg_text(cx + (cell - 1) / 2, y + cell / 2 + 3.5, fmt::format("{}", matrix[i][j]),
-                        opacity > 0.55 ? "count strong" : "count", "middle");
+                        opacity <= 0.55 ? "count"
+                        : i == j        ? "count on-right"
+                                        : "count on-wrong",
+                        "middle");
       }
     }
   }
