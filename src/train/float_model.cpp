@@ -61,11 +61,11 @@ void FloatModel::make_steps() {
   }
 }
 
-/// The kernel pools after conv -> batch norm [-> Relu], 2x2 by 2 without padding.
+/// The kernel pools after conv -> batch norm -> Relu, 2x2 by 2 without padding.
 bool FloatModel::can_pool(const FusedGroup& group, int index) const {
   const Node& pool = node(index);
-  const bool relu_or_none = group.activation < 0 || node(group.activation).op == Op::kRelu;
-  if (!fast_kernels_ || group.batch_norm < 0 || group.add >= 0 || !relu_or_none || pool.op != Op::kMaxPool) {
+  const bool relu = group.activation >= 0 && node(group.activation).op == Op::kRelu;
+  if (!fast_kernels_ || group.batch_norm < 0 || group.add >= 0 || !relu || pool.op != Op::kMaxPool) {
     return false;
   }
   const Shape& shape = graph_.value(group.output).shape;
@@ -87,76 +87,98 @@ Graph FloatModel::snapshot() const {
 
 at::Tensor FloatModel::run(const at::Tensor& images, bool training) {
   const auto slot = [&](ValueId id) -> at::Tensor& { return tensors_[static_cast<std::size_t>(id)]; };
-  slot(graph_.input) = images;
+  training_ = training;
+  slot(graph_.input) = quantize_value(graph_.input, images);
   for (const Step& step : steps_) {
-    slot(step.output) = run_step(step, training);
+    slot(step.output) = quantize_value(step.group.output, run_step(step));
     for (const ValueId id : step.finished) slot(id) = at::Tensor();
   }
   return std::move(slot(graph_.output));
 }
 
-at::Tensor FloatModel::run_step(const Step& step, bool training) const {
+/// The group's output; with its pool, what the pool makes of it. Fake quantization comes after the pool, as
+/// rounding keeps order.
+at::Tensor FloatModel::run_step(const Step& step) {
   const FusedGroup& group = step.group;
   const Node& anchor = node(group.anchor);
   const at::Tensor& x = tensor(group.input);
-  bool activated = false;
+  bool finished = false;
   at::Tensor y;
   switch (anchor.op) {
     case Op::kConv:
-      y = run_convolution(step, training, activated);
+      y = run_convolution(step, finished);
       break;
     case Op::kGemm:
-      y = at::linear(x, tensor(anchor.inputs[1]), optional_input(anchor, 2));
+      y = at::linear(x, quantize_weight(anchor, tensor(anchor.inputs[1]), {}), optional_input(anchor, 2));
       break;
     case Op::kBatchNormalization:
-      y = normalize(anchor, x, training);
+      y = normalize(anchor, x);
       break;
     default:
       y = apply_operator(anchor, x, anchor.op == Op::kAdd ? tensor(group.residual) : at::Tensor());
   }
+  if (finished) return y;
   if (group.add >= 0) y = y + tensor(group.residual);
-  if (group.activation >= 0 && !activated) {
+  if (group.activation >= 0) {
     const Node& activation = node(group.activation);
     // The group's own intermediate result: nobody else sees it, so ReLU may overwrite it.
     y = activation.op == Op::kRelu ? at::relu_(y) : apply_operator(activation, y, {});
   }
-  return y;
+  return step.pool >= 0 ? apply_operator(node(step.pool), y, {}) : y;
 }
 
-at::Tensor FloatModel::run_convolution(const Step& step, bool training, bool& activated) const {
+at::Tensor FloatModel::convolve_any(const Node& conv, const at::Tensor& x, const at::Tensor& weight,
+                                    const at::Tensor& bias) const {
+  const auto& attributes = conv.as<ConvAttributes>();
+  if (fast_kernels_ && fast_convolution_applies(attributes)) return convolve_3x3(x, weight, bias);
+  return convolve(x, weight, bias, attributes);
+}
+
+/// Sets `finished` if activation and pool are done too.
+at::Tensor FloatModel::run_convolution(const Step& step, bool& finished) {
   const FusedGroup& group = step.group;
   const Node& conv = node(group.anchor);
-  const auto& attributes = conv.as<ConvAttributes>();
   const at::Tensor& x = tensor(group.input);
-  const at::Tensor& weight = tensor(conv.inputs[1]);
+  if (fold_norms_ && group.batch_norm >= 0) return run_folded(group);
+  const at::Tensor weight = quantize_weight(conv, tensor(conv.inputs[1]), {});
   const at::Tensor bias = optional_input(conv, 2);
-  const bool fast_norm = fast_kernels_ && training && group.batch_norm >= 0;
+  if (group.batch_norm < 0) return convolve_any(conv, x, weight, bias);
+  const Node& norm = node(group.batch_norm);
+  if (!fast_kernels_ || !training_) return normalize(norm, convolve_any(conv, x, weight, bias));
   // Training-mode batch norm subtracts the batch's mean, and with it the bias, whose gradient is therefore
   // zero: it is left to the running mean.
-  const at::Tensor added = fast_norm ? at::Tensor() : bias;
-  at::Tensor y = fast_kernels_ && fast_convolution_applies(attributes)
-                     ? convolve_3x3(x, weight, added)
-                     : convolve(x, weight, added, attributes);
-  if (group.batch_norm < 0) return y;
-  const Node& norm = node(group.batch_norm);
-  if (!fast_norm) {
-    y = normalize(norm, y, training);
-    if (step.pool < 0) return y;
-    if (group.activation >= 0) y = at::relu_(y);
-    activated = true;
-    return apply_operator(node(step.pool), y, {});
-  }
-  activated = group.activation >= 0 && group.add < 0 && node(group.activation).op == Op::kRelu;
+  const at::Tensor y = convolve_any(conv, x, weight, {});
+  const bool relu = group.activation >= 0 && group.add < 0 && node(group.activation).op == Op::kRelu;
+  finished = group.add < 0 && (relu || group.activation < 0);
   return fast_batch_norm(
       y, {tensor(norm.inputs[1]), tensor(norm.inputs[2]), tensor(norm.inputs[3]), tensor(norm.inputs[4])},
-      bias.defined() ? bias.detach() : bias, norm.as<BatchNormAttributes>(), activated, step.pool >= 0);
+      bias.defined() ? bias.detach() : bias, norm.as<BatchNormAttributes>(), relu, step.pool >= 0);
 }
 
-at::Tensor FloatModel::normalize(const Node& norm, const at::Tensor& x, bool training) const {
+at::Tensor FloatModel::norm_factor(const FusedGroup& group) const {
+  const Node& norm = node(group.batch_norm);
+  const auto epsilon = static_cast<double>(norm.as<BatchNormAttributes>().epsilon);
+  return tensor(norm.inputs[1]).to(at::kDouble) / at::sqrt(tensor(norm.inputs[4]).to(at::kDouble) + epsilon);
+}
+
+/// In float64 until the end, like fold_batch_norm(), so that both give the same weights.
+at::Tensor FloatModel::run_folded(const FusedGroup& group) {
+  const Node& conv = node(group.anchor);
+  const Node& norm = node(group.batch_norm);
+  const at::Tensor factor = norm_factor(group);
+  const at::Tensor& weight = tensor(conv.inputs[1]);
+  const at::Tensor folded = (weight.to(at::kDouble) * factor.view({-1, 1, 1, 1})).to(at::kFloat);
+  at::Tensor offset = -tensor(norm.inputs[3]).to(at::kDouble);
+  if (conv.inputs.size() > 2) offset = tensor(conv.inputs[2]).to(at::kDouble) + offset;
+  const at::Tensor bias = (offset * factor + tensor(norm.inputs[2]).to(at::kDouble)).to(at::kFloat);
+  return convolve_any(conv, tensor(group.input), quantize_weight(conv, folded, factor.to(at::kFloat)), bias);
+}
+
+at::Tensor FloatModel::normalize(const Node& norm, const at::Tensor& x) const {
   const auto& a = norm.as<BatchNormAttributes>();
   return at::batch_norm(x, tensor(norm.inputs[1]), tensor(norm.inputs[2]), tensor(norm.inputs[3]),
-                        tensor(norm.inputs[4]), training, 1.0 - static_cast<double>(a.momentum),
-                        static_cast<double>(a.epsilon), false);
+                        tensor(norm.inputs[4]), training_ && !fold_norms_,
+                        1.0 - static_cast<double>(a.momentum), static_cast<double>(a.epsilon), false);
 }
 
 }  // namespace octavo::train_detail

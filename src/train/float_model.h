@@ -8,7 +8,7 @@
 
 namespace octavo::train_detail {
 
-class FloatModel final : public Model {
+class FloatModel : public Model {
  public:
   /// `fast_kernels`: use Octavo's float32 training kernels where they apply; ATen's otherwise. Throws
   /// kUnsupported if the graph is quantized already.
@@ -19,6 +19,21 @@ class FloatModel final : public Model {
 
   /// `training` false: running statistics normalize and stay as they are.
   at::Tensor run(const at::Tensor& images, bool training);
+
+ protected:
+  /// QAT replaces weights and values by fake-quantized ones here. `factor` is gamma / sigma where batch norm
+  /// is folded into the weight, else undefined.
+  virtual at::Tensor quantize_weight(const Node& /*node*/, const at::Tensor& weight,
+                                     const at::Tensor& /*factor*/) {
+    return weight;
+  }
+  virtual at::Tensor quantize_value(ValueId /*id*/, const at::Tensor& y) { return y; }
+  /// gamma / sqrt(running variance + epsilon) of a group's batch norm, float64 [C].
+  at::Tensor norm_factor(const FusedGroup& group) const;
+  const at::Tensor& tensor(ValueId id) const { return tensors_[static_cast<std::size_t>(id)]; }
+
+  bool fold_norms_ = false;  ///< Fold running statistics into convolutions instead of normalizing.
+  bool training_ = false;    ///< Of the run() in progress.
 
  private:
   /// A fused group and, if it runs with it, the 2x2 max pool after it.
@@ -31,11 +46,13 @@ class FloatModel final : public Model {
 
   void make_steps();
   bool can_pool(const FusedGroup& group, int node) const;
-  at::Tensor run_step(const Step& step, bool training) const;
-  at::Tensor run_convolution(const Step& step, bool training, bool& activated) const;
-  at::Tensor normalize(const Node& node, const at::Tensor& x, bool training) const;
+  at::Tensor run_step(const Step& step);
+  at::Tensor run_convolution(const Step& step, bool& activated);
+  at::Tensor run_folded(const FusedGroup& group);
+  at::Tensor normalize(const Node& node, const at::Tensor& x) const;
+  at::Tensor convolve_any(const Node& conv, const at::Tensor& x, const at::Tensor& weight,
+                          const at::Tensor& bias) const;
   const Node& node(int index) const { return graph_.nodes[static_cast<std::size_t>(index)]; }
-  const at::Tensor& tensor(ValueId id) const { return tensors_[static_cast<std::size_t>(id)]; }
   /// A node's optional input; undefined if it has none.
   at::Tensor optional_input(const Node& node, std::size_t index) const {
     return index < node.inputs.size() ? tensor(node.inputs[index]) : at::Tensor();

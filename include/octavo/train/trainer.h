@@ -84,6 +84,7 @@ struct QatConfig {
   double freeze_observers = 0.5;   ///< Part after which activation ranges stay fixed.
   bool learnable_scales =
       false;  ///< LSQ (Esser 2020, arXiv 1902.08153): activation and weight scales are trained.
+  std::int32_t weight_qmax = 127;  ///< 63 keeps weights to seven bits, as in PtqConfig.
 };
 
 struct QatResult {

@@ -1,0 +1,161 @@
+#include "qat_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "octavo/core/error.h"
+#include "octavo/quantize/observer.h"
+#include "octavo/quantize/ptq.h"
+#include "trainer.h"
+
+namespace octavo::train_detail {
+namespace {
+
+// Weight of one batch in the moving average of an activation's range.
+constexpr float kRangeRate = 0.01F;
+
+/// choose_weight_params() on a tensor: max |w| / qmax a channel.
+at::Tensor weight_scales(const at::Tensor& weight, std::int32_t qmax) {
+  const at::NoGradGuard no_gradients;
+  std::vector<std::int64_t> inner(static_cast<std::size_t>(weight.dim() - 1));
+  for (std::size_t i = 0; i < inner.size(); ++i) inner[i] = static_cast<std::int64_t>(i) + 1;
+  at::Tensor largest = weight.detach().abs().amax(inner);
+  at::Tensor scales = at::clamp_min(largest / static_cast<float>(qmax), kMinScale);
+  return at::where(largest > 0, scales, at::ones_like(scales));
+}
+
+QuantParams params_of(const at::Tensor& range, const at::Tensor& scale, const QuantGrid& grid) {
+  const auto* stored = range.data_ptr<float>();
+  if (scale.defined()) {
+    return activation_params(std::max(scale.detach().item<float>(), kMinScale), grid.zero_point, grid.qmin,
+                             grid.qmax);
+  }
+  return activation_params(stored[2], static_cast<std::int32_t>(stored[3]), grid.qmin, grid.qmax);
+}
+
+}  // namespace
+
+QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
+                   const QatConfig& config)
+    : FloatModel(graph, resolved_precision(config.train) == "fp32"),
+      config_(config),
+      quantized_(graph.values.size(), false) {
+  Graph folded = fold_batch_norm(graph);
+  annotate(folded, activations, config.weight_qmax);
+  for (const Value& value : folded.values) {
+    const ValueId id = graph.find_value(value.name);
+    if (id != kNoValue && value.quant) quantized_[static_cast<std::size_t>(id)] = true;
+  }
+  for (const ValueId folded_id : quantized_activations(folded)) {
+    const Value& value = folded.value(folded_id);
+    const QuantParams& p = *value.quant;
+    const auto real = [&](std::int32_t q) { return dequantize(q, p.scale(), p.zero_point()); };
+    Activation activation{
+        .name = value.name, .range = at::empty({4}), .scale = {}, .grid = {p.zero_point(), p.qmin, p.qmax}};
+    const float stored[]{real(p.qmin), real(p.qmax), p.scale(), static_cast<float>(p.zero_point())};
+    std::memcpy(activation.range.data_ptr<float>(), stored, sizeof stored);
+    if (config.learnable_scales) {
+      activation.scale = at::full({1}, p.scale()).requires_grad_();
+      parameters_.push_back({value.name + ".scale", activation.scale});
+    } else {
+      statistics_.push_back({value.name + ".range", activation.range});
+    }
+    activations_.emplace(graph.find_value(value.name), std::move(activation));
+  }
+  if (!config.learnable_scales) return;
+  for (const Node& node : graph.nodes) {
+    const bool has_weight = node.op == Op::kConv || node.op == Op::kGemm;
+    if (!has_weight || !quantized(node.inputs[0]) || weight_scales_.contains(node.inputs[1])) continue;
+    at::Tensor scale = weight_scales(tensor(node.inputs[1]), config.weight_qmax).requires_grad_();
+    parameters_.push_back({graph.value(node.inputs[1]).name + ".scale", scale});
+    weight_scales_.emplace(node.inputs[1], std::move(scale));
+  }
+}
+
+void QatModel::set_progress(double done) {
+  fold_norms_ = done >= config_.freeze_batch_norm;
+  freeze_observers_ = done >= config_.freeze_observers;
+}
+
+at::Tensor QatModel::quantize_value(ValueId id, const at::Tensor& y) {
+  const auto found = activations_.find(id);
+  if (found == activations_.end()) return y;
+  Activation& activation = found->second;
+  if (activation.scale.defined()) {
+    const double count = static_cast<double>(y.numel() / y.size(0)) * activation.grid.qmax;
+    return fake_quantize(y, activation.scale.clamp_min(kMinScale), activation.grid, 1.0 / std::sqrt(count));
+  }
+  if (training_ && !freeze_observers_) update_range(activation, y.detach());
+  const auto* stored = activation.range.data_ptr<float>();
+  QuantGrid grid = activation.grid;
+  grid.zero_point = static_cast<std::int32_t>(stored[3]);
+  return fake_quantize(y, at::full({1}, stored[2]), grid);
+}
+
+void QatModel::update_range(Activation& activation, const at::Tensor& y) const {
+  const auto [least, greatest] = at::aminmax(y);
+  auto* stored = activation.range.data_ptr<float>();
+  const float min = least.item<float>();
+  const float max = greatest.item<float>();
+  if (!std::isfinite(min) || !std::isfinite(max))
+    return;  // the loss will not be finite either, and says so better
+  stored[0] += kRangeRate * (min - stored[0]);
+  stored[1] += kRangeRate * (max - stored[1]);
+  const QuantParams p = choose_activation_params({std::min(stored[0], 0.0F), std::max(stored[1], 0.0F)},
+                                                 activation.grid.qmax + 1);
+  stored[2] = p.scale();
+  stored[3] = static_cast<float>(p.zero_point());
+}
+
+at::Tensor QatModel::quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) {
+  if (!quantized(node.inputs[0])) return weight;
+  const std::int32_t qmax = config_.weight_qmax;
+  const QuantGrid grid{0, -qmax, qmax};
+  if (!config_.learnable_scales) return fake_quantize(weight, weight_scales(weight, qmax), grid);
+  at::Tensor scale = weight_scales_.at(node.inputs[1]).clamp_min(kMinScale);
+  if (factor.defined()) scale = (scale * factor.detach().abs()).clamp_min(kMinScale);
+  const double count = static_cast<double>(weight.numel() / weight.size(0)) * qmax;
+  return fake_quantize(weight, scale, grid, 1.0 / std::sqrt(count));
+}
+
+Graph QatModel::snapshot() const {
+  const Graph trained = FloatModel::snapshot();
+  Graph folded = fold_batch_norm(trained);
+  std::map<std::string, QuantParams> params;
+  for (const auto& [id, a] : activations_) params[a.name] = params_of(a.range, a.scale, a.grid);
+  annotate(folded, params, config_.weight_qmax);
+  folded.metadata["octavo.quantization"] = "qat";
+  folded.metadata["octavo.weight_qmax"] = std::to_string(config_.weight_qmax);
+  if (config_.learnable_scales) use_learned_weight_scales(trained, folded);
+  return folded;
+}
+
+/// annotate() chose scales from the largest weights; learned ones take their place.
+void QatModel::use_learned_weight_scales(const Graph& trained, Graph& folded) const {
+  for (const FusedGroup& group : fuse(trained)) {
+    const Node& node = trained.nodes[static_cast<std::size_t>(group.anchor)];
+    const auto learned = weight_scales_.find(node.inputs.size() > 1 ? node.inputs[1] : kNoValue);
+    if (learned == weight_scales_.end()) continue;
+    at::Tensor scale = learned->second.detach().clamp_min(kMinScale);
+    if (group.batch_norm >= 0)
+      scale = (scale * norm_factor(group).detach().to(at::kFloat).abs()).clamp_min(kMinScale);
+    const auto* values = scale.data_ptr<float>();
+    for (const Node& result : folded.nodes) {
+      if (result.name != node.name) continue;
+      Value& weight = folded.value(result.inputs[1]);
+      for (std::size_t c = 0; c < weight.quant->scales.size(); ++c) {
+        // A dead channel's bias must still fit int32, as annotate() sees to.
+        float least = kMinScale;
+        if (result.inputs.size() > 2) {
+          const float bias = folded.value(result.inputs[2]).constant->data<float>()[c];
+          least =
+              std::max(least, std::fabs(bias) / (folded.value(result.inputs[0]).quant->scale() * 0x1p30F));
+        }
+        weight.quant->scales[c] = std::max(values[c], least);
+      }
+    }
+  }
+}
+
+}  // namespace octavo::train_detail

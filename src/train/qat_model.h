@@ -1,0 +1,50 @@
+/// Quantization-aware training: the float executor with fake-quantized weights and activations.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "fake_quantize.h"
+#include "float_model.h"
+#include "octavo/train/trainer.h"
+
+namespace octavo::train_detail {
+
+/// Batch statistics normalize until `freeze_batch_norm`: the convolution takes fake-quantized weights and
+/// batch norm follows. A per-channel symmetric grid scales with its channel, so fake-quantizing w * gamma /
+/// sigma and dividing by gamma / sigma again (Krishnamoorthi 2018, arXiv 1806.08342, section 3.2.2) is
+/// fake-quantizing w itself: one convolution a layer does. After that the running statistics are folded into
+/// the weights before they are fake-quantized, exactly as fold_batch_norm() does in the result.
+class QatModel final : public FloatModel {
+ public:
+  QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
+           const QatConfig& config);
+
+  void set_progress(double done) override;
+  /// Folded and annotated.
+  Graph snapshot() const override;
+
+ private:
+  /// How a value that flows is quantized.
+  struct Activation {
+    std::string name;
+    at::Tensor range;  ///< [min, max, scale, zero point]: what a checkpoint has to keep.
+    at::Tensor scale;  ///< LSQ: learned; else undefined.
+    QuantGrid grid;    ///< The zero point is LSQ's; without it that of `range`.
+  };
+
+  at::Tensor quantize_value(ValueId id, const at::Tensor& y) override;
+  at::Tensor quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) override;
+  void update_range(Activation& activation, const at::Tensor& y) const;
+  void use_learned_weight_scales(const Graph& trained, Graph& folded) const;
+  bool quantized(ValueId id) const { return quantized_[static_cast<std::size_t>(id)]; }
+
+  QatConfig config_;
+  bool freeze_observers_ = false;
+  std::vector<bool> quantized_;  ///< By value id: carries parameters, its own or shared.
+  std::map<ValueId, Activation> activations_;
+  std::map<ValueId, at::Tensor>
+      weight_scales_;  ///< LSQ, by weight: of the weight before batch norm is folded.
+};
+
+}  // namespace octavo::train_detail
