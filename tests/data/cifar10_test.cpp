@@ -150,6 +150,16 @@ TEST_F(Cifar10, ArchiveWithBadEntriesIsRefused) {
   expect_bad(many, {"a foreign archive"});
 }
 
+TEST_F(Cifar10, ChecksumBehindPaddingIsVerified) {
+  // A tar file that ends long before its compressed stream does.
+  const fs::path path = folder / "data.tar.gz";
+  testing::put_gzip(path, std::string(1 << 20, '\0'));
+  std::string bytes = get(path);
+  bytes[bytes.size() - 6] ^= 1;  // In the CRC-32.
+  put(path, bytes);
+  expect_error(ErrorCode::kBadInput, {path.string(), "damaged"}, [&] { read_cifar10(path); });
+}
+
 TEST_F(Cifar10, ArchiveThatPromisesHugeFilesIsRefusedBeforeReadingThem) {
   // A tar header alone, for a member of 2^40 bytes that does not exist.
   std::string header(512, '\0');
