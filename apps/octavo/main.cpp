@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <new>
-#include <optional>
+#include <stdexcept>
 
 #include "environment.h"
 #include "interrupt.h"
@@ -150,25 +152,42 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
   }
 }
 
-/// A CLI11 complaint in our form, with the nearest flag for an unknown one.
+/// CLI11's help without its marks of negated flags.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    constexpr std::string_view kMark = "{false}";
+    std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    for (std::size_t at = name.find(kMark); at != std::string::npos; at = name.find(kMark)) {
+      name.erase(at, kMark.size());
+    }
+    return name;
+  }
+};
+
+/// A CLI11 complaint in our form, with the nearest flag or command for an unknown one.
 [[noreturn]] void refuse(const CLI::App& app, const CLI::ParseError& error) {
   const auto chosen = app.get_subcommands();
   const std::string where = chosen.empty() ? "octavo" : "octavo " + chosen.front()->get_name();
-  const CLI::App& scope = chosen.empty() ? app : *chosen.front();
-  if (error.get_name() == "ExtrasError") {
+  const std::vector<std::string> extras = app.remaining(true);
+  if (!extras.empty()) {
+    const CLI::App& scope = chosen.empty() ? app : *chosen.front();
     std::vector<std::string> known;
     for (const CLI::Option* option : scope.get_options()) {
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     }
-    for (const CLI::App* sub : scope.get_subcommands(nullptr)) known.push_back(sub->get_name());
-    const std::vector<std::string> extras = app.remaining(true);
-    const std::string extra = extras.empty() ? std::string("it") : extras.front();
+    for (const CLI::App* command : scope.get_subcommands(nullptr)) known.push_back(command->get_name());
+    // A value that follows an unknown flag is an extra too; the flag is the one to talk about.
+    const auto flag =
+        std::find_if(extras.begin(), extras.end(), [](const auto& extra) { return extra[0] == '-'; });
+    const std::string& extra = flag == extras.end() ? extras.front() : *flag;
     throw Error(ErrorCode::kUsage, where,
-                fmt::format("unknown argument; expected one of {} --help, got '{}' (did you mean {}?)", where,
-                            extra, nearest(extra, known)));
+                fmt::format("unknown argument; expected what {} --help lists, got '{}' (did you mean {}?)",
+                            where, extra, nearest(extra, known)));
   }
   throw Error(ErrorCode::kUsage, where,
-              fmt::format("{} ({} --help lists what there is)", error.what(), where));
+              fmt::format("{}; expected arguments as {} --help lists them, got too few or too many",
+                          error.what(), where));
 }
 
 std::string version_text() {
@@ -198,6 +217,11 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
     refuse(app, error);
+  } catch (const std::logic_error&) {
+    // CLI11 reads the text of `--flag=text` with std::stoll and lets its exceptions through.
+    throw Error(ErrorCode::kUsage, "octavo",
+                "the value of a true-or-false flag is not understood; expected --flag, --no-flag, --flag=true or "
+                "--flag=false, got other text");
   }
   const CommandRow* chosen = nullptr;
   for (const CommandRow& row : kCommands) {

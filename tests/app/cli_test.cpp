@@ -56,6 +56,7 @@ TEST(Usage, WrongArgumentsExitWith2) {
   EXPECT_EQ(octavo({"run", "--epochs"}).exit_code, 2);
   EXPECT_EQ(octavo({"run", "--dataset", "imagenet"}).exit_code, 2);
   EXPECT_EQ(octavo({"run", "--model", "vgg"}).exit_code, 2);
+  EXPECT_EQ(octavo({"run", "--flip=maybe"}).exit_code, 2);
 }
 
 TEST(Usage, UnknownFlagNamesNearestFlag) {
@@ -63,6 +64,12 @@ TEST(Usage, UnknownFlagNamesNearestFlag) {
   EXPECT_EQ(finished.exit_code, 2);
   EXPECT_TRUE(contains(finished.err, "'--bach-size'")) << finished.err;
   EXPECT_TRUE(contains(finished.err, "did you mean --batch-size?")) << finished.err;
+}
+
+TEST(Usage, UnknownCommandNamesNearestCommand) {
+  const Finished finished = octavo({"bnech"});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_TRUE(contains(finished.err, "got 'bnech' (did you mean bench?)")) << finished.err;
 }
 
 TEST(Usage, NegativeBatchSizeSaysWhatIsExpected) {
