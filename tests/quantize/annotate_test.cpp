@@ -193,6 +193,8 @@ TEST(Annotate, ReplacesWhatWasThereBefore) {
   Graph graph = plain();
   annotate(graph, numbered(graph));
   const Graph once = graph;
+  annotate(graph, numbered(graph), 63);
+  EXPECT_EQ(weight_of(graph, "conv1")->qmax, 63);
   annotate(graph, numbered(graph));
   EXPECT_EQ(graph, once);
 }
