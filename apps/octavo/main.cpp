@@ -206,6 +206,7 @@ int run_program(int argc, char** argv) {
       "Octavo trains an image classifier, quantizes it to int8 after and during training, runs both on real\n"
       "kernels and shows accuracy, size and time side by side.",
       "octavo"};
+  app.formatter(std::make_shared<HelpFormatter>());
   app.footer(
       "Start with:  octavo run --config configs/quick.toml\nExit codes: 0 done, 2 usage, 3 bad input, 4 "
       "unsupported, 5 input/output, 70 internal, 130 interrupted.");
@@ -219,9 +220,10 @@ int run_program(int argc, char** argv) {
     refuse(app, error);
   } catch (const std::logic_error&) {
     // CLI11 reads the text of `--flag=text` with std::stoll and lets its exceptions through.
-    throw Error(ErrorCode::kUsage, "octavo",
-                "the value of a true-or-false flag is not understood; expected --flag, --no-flag, --flag=true or "
-                "--flag=false, got other text");
+    throw Error(
+        ErrorCode::kUsage, "octavo",
+        "the value of a true-or-false flag is not understood; expected --flag, --no-flag, --flag=true or "
+        "--flag=false, got other text");
   }
   const CommandRow* chosen = nullptr;
   for (const CommandRow& row : kCommands) {

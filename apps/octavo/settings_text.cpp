@@ -31,6 +31,7 @@ bool parse_number(const std::string& text, T& number) {
 bool parse_list(const std::string& text, std::vector<std::int64_t>& numbers) {
   std::istringstream stream(text);
   for (std::string item; std::getline(stream, item, ',');) {
+    item.erase(0, item.find_first_not_of(' '));
     if (!parse_number(item, numbers.emplace_back())) return false;
   }
   return !numbers.empty();
