@@ -14,6 +14,15 @@
 namespace octavo {
 namespace onnx_format {
 
+std::string UniqueNames::take(const std::string& wanted) {
+  if (taken_.insert(wanted).second) return wanted;
+  int& last = last_[wanted];
+  while (true) {
+    std::string name = fmt::format("{}_{}", wanted, ++last);
+    if (taken_.insert(name).second) return name;
+  }
+}
+
 bool Constant::is_false() const {
   if (tensor->size() != 1) return false;
   return tensor->dtype() == DType::kUInt8 && tensor->data<std::uint8_t>()[0] == 0;
@@ -111,11 +120,7 @@ void Importer::note_float_reader(ValueId id, const NodeReader& node) {
   float_readers_.push_back({id, node.name, node.node.op_type()});
 }
 
-std::string Importer::unique_value_name(const std::string& wanted) {
-  std::string name = wanted;
-  while (!value_names_.insert(name).second) name += "_";
-  return name;
-}
+std::string Importer::unique_value_name(const std::string& wanted) { return value_names_.take(wanted); }
 
 void Importer::charge(std::size_t bytes) {
   if (bytes > budget_) {
@@ -278,8 +283,7 @@ void Importer::find_live_nodes() {
 std::string Importer::unique_node_name(const onnx::NodeProto& node) {
   std::string name = node.name();
   if (name.empty()) name = fmt::format("{}_{}", node.op_type(), graph_.nodes.size());
-  while (!node_names_.insert(name).second) name += "_";
-  return name;
+  return node_names_.take(name);
 }
 
 std::string Importer::missing_tensor(const std::string& name) const {

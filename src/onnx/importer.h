@@ -28,6 +28,17 @@ struct IntegerRange {
 /// -128, else the whole container. A different one is kept in the file's metadata.
 IntegerRange apparent_range(const Tensor& integers, const QuantParams& quant);
 
+/// Hands out each name once: "x", then "x_1", "x_2".
+class UniqueNames {
+ public:
+  std::string take(const std::string& wanted);
+
+ private:
+  std::unordered_set<std::string> taken_;
+  std::unordered_map<std::string, int>
+      last_;  ///< Suffix tried last, so that many equal names cost no more than few.
+};
+
 /// A tensor that a node may read as an operand. Integers with `quant` stand for real numbers.
 struct Constant {
   std::string name;
@@ -156,8 +167,8 @@ class Importer {
   std::unordered_map<std::string, int> makers_;  ///< ONNX tensor name to index of the node that makes it.
   std::unordered_map<std::string, int> readers_;
   std::vector<bool> live_;
-  std::unordered_set<std::string> node_names_;
-  std::unordered_set<std::string> value_names_;
+  UniqueNames node_names_;
+  UniqueNames value_names_;
   std::map<std::pair<std::string, std::string>, ValueId> constants_;
   std::map<std::string, std::string> ranges_;
   std::vector<FloatReader> float_readers_;
@@ -177,8 +188,8 @@ void convert_integer_clip(NodeReader& reader, const Integers& integers);
 /// Weight operand of a Conv or, with `transposed` and `alpha`, of a Gemm, with parameters along its first
 /// dimension.
 ValueId weight_value(const NodeReader& reader, int index, bool transposed = false, float alpha = 1.0F);
-/// Bias operand [M] of a layer that reads `x` and `weight`: int32 where its scale is scale_x * scale_w, else
-/// float32.
-ValueId bias_value(const NodeReader& reader, int index, const Flow& x, ValueId weight, float beta = 1.0F);
+/// Bias operand [M] of a layer with `weight`. int32 ones stay so; stored_form sees whether they fit the
+/// contract.
+ValueId bias_value(const NodeReader& reader, int index, ValueId weight, float beta = 1.0F);
 
 }  // namespace octavo::onnx_format

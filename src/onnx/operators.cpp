@@ -57,7 +57,7 @@ void convert_conv(NodeReader& reader) {
   a.group = reader.attributes.integer("group", 1);
   if (a.group < 1) reader.fail(fmt::format("group {}; expected 1 or more", a.group));
   std::vector<ValueId> inputs{x.id, weight_value(reader, 1)};
-  if (reader.has(2)) inputs.push_back(bias_value(reader, 2, x, inputs[1]));
+  if (reader.has(2)) inputs.push_back(bias_value(reader, 2, inputs[1]));
   reader.emit(Op::kConv, std::move(inputs), a);
 }
 
@@ -166,7 +166,7 @@ void convert_gemm(NodeReader& reader) {
   const float beta = reader.attributes.real("beta", 1.0F);
   if (!std::isfinite(alpha) || !std::isfinite(beta)) reader.fail("alpha or beta is not finite");
   std::vector<ValueId> inputs{x.id, weight_value(reader, 1, transposed, alpha)};
-  if (reader.has(2) && beta != 0) inputs.push_back(bias_value(reader, 2, x, inputs[1], beta));
+  if (reader.has(2) && beta != 0) inputs.push_back(bias_value(reader, 2, inputs[1], beta));
   reader.emit(Op::kGemm, std::move(inputs));
 }
 
@@ -188,9 +188,7 @@ void add_gemm_bias(NodeReader& reader, int flow_index) {
     throw Unsupported{"adds a constant to what is not a MatMul read here alone"};
   }
   Node& gemm = graph.nodes.back();
-  const Value& read = graph.value(gemm.inputs[0]);
-  const Flow layer_input{.id = gemm.inputs[0], .dequantized = read.quant.has_value()};
-  gemm.inputs.push_back(bias_value(reader, 1 - flow_index, layer_input, gemm.inputs[1]));
+  gemm.inputs.push_back(bias_value(reader, 1 - flow_index, gemm.inputs[1]));
   graph.value(gemm.output).name = reader.importer.unique_value_name(reader.node.output(0));
   reader.define(Flow{.id = gemm.output});
 }

@@ -134,22 +134,6 @@ Importer::Made make_weight(const NodeReader& reader, int index, bool transposed,
   return made;
 }
 
-/// Whether the integers of a bias mean what the runtime takes them to mean: units of scale_x * scale_w.
-bool matches_contract(const NodeReader& reader, const Constant& bias, const Flow& x, const Value& weight) {
-  if (!x.dequantized || !weight.quant || !bias.quant || bias.quant->dtype != DType::kInt32) return false;
-  const QuantParams& b = *bias.quant;
-  if (bias.tensor->shape() != Shape{weight.shape[0]}) return false;
-  if (std::ranges::any_of(b.zero_points, [](std::int32_t z) { return z != 0; })) return false;
-  const float scale_x = reader.importer.graph().value(x.id).quant->scale();
-  for (std::size_t c = 0; c < static_cast<std::size_t>(weight.shape[0]); ++c) {
-    const float expected = scale_x * weight.quant->scales[weight.quant->per_channel() ? c : 0];
-    const float actual = b.scales[b.per_channel() ? c : 0];
-    // Other writers round the product their own way.
-    if (!(std::abs(actual - expected) <= 1e-6F * expected)) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 IntegerRange apparent_range(const Tensor& integers, const QuantParams& quant) {
@@ -228,16 +212,15 @@ ValueId weight_value(const NodeReader& reader, int index, bool transposed, float
                                         [&] { return make_weight(reader, index, transposed, alpha); });
 }
 
-ValueId bias_value(const NodeReader& reader, int index, const Flow& x, ValueId weight, float beta) {
+ValueId bias_value(const NodeReader& reader, int index, ValueId weight, float beta) {
   const Constant& constant = reader.constant(index);
-  const Value& w = reader.importer.graph().value(weight);
-  if (beta == 1.0F && matches_contract(reader, constant, x, w)) {
+  const std::int64_t channels = reader.importer.graph().value(weight).shape.at(0);
+  const Shape& shape = constant.tensor->shape();
+  if (beta == 1.0F && constant.quant && constant.quant->dtype == DType::kInt32 && shape == Shape{channels}) {
     return reader.importer.constant_value(constant, "int32", [&] {
       return Importer::Made{*constant.tensor, constant.quant};
     });
   }
-  const std::int64_t channels = w.shape.at(0);
-  const Shape& shape = constant.tensor->shape();
   const bool row = !shape.empty() && shape.back() == channels && constant.tensor->size() == channels;
   const bool broadcasts = reader.node.op_type() != "Conv" && constant.tensor->size() == 1;
   if (!row && !broadcasts) {

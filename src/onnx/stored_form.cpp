@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -29,6 +31,36 @@ std::vector<std::size_t> live_nodes(const Graph& graph) {
   return {live.rbegin(), live.rend()};
 }
 
+/// Scales of an int32 bias: scale_x * scale_w.
+QuantParams bias_params(float scale_x, const QuantParams& weight) {
+  QuantParams params{.scales = {},
+                     .zero_points = std::vector<std::int32_t>(weight.scales.size(), 0),
+                     .axis = weight.per_channel() ? 0 : QuantParams::kPerTensor,
+                     .dtype = DType::kInt32,
+                     .qmin = std::numeric_limits<std::int32_t>::min(),
+                     .qmax = std::numeric_limits<std::int32_t>::max()};
+  for (const float scale_w : weight.scales) {
+    // A product outside float32's range would not be a scale.
+    using Limits = std::numeric_limits<float>;
+    params.scales.push_back(std::clamp(scale_x * scale_w, Limits::denorm_min(), Limits::max()));
+  }
+  return params;
+}
+
+/// Whether the integers of a bias mean what the runtime takes them to mean.
+bool fits(const Value& bias, float scale_x, const QuantParams& weight) {
+  const QuantParams expected = bias_params(scale_x, weight);
+  const QuantParams& actual = *bias.quant;
+  if (actual.qmin != expected.qmin || actual.qmax != expected.qmax) return false;
+  for (std::size_t c = 0; c < static_cast<std::size_t>(bias.shape.at(0)); ++c) {
+    const float scale = expected.scales[expected.per_channel() ? c : 0];
+    const std::size_t k = actual.per_channel() ? c : 0;
+    // Other writers round the product their own way.
+    if (actual.zero_points[k] != 0 || !(std::abs(actual.scales[k] - scale) <= 1e-6F * scale)) return false;
+  }
+  return true;
+}
+
 /// Copies values over in the order in which a reader of the file meets them.
 class Renumberer {
  public:
@@ -43,36 +75,47 @@ class Renumberer {
       const Value& value = source_.value(id);
       known = append(value);
       Value& copy = target_.values.back();
-      if (copy.constant && copy.quant) copy.constant = quantize(*copy.constant, *copy.quant);
+      if (copy.constant && copy.quant) store_integers(copy);
     }
     return known;
   }
 
-  /// A float bias as int32 at scale_x * scale_w. One that several layers share becomes one value for each
-  /// scale.
+  /// A bias as int32 at scale_x * scale_w where the layer's input and weight are quantized, else in float32.
+  /// One that several layers share becomes one value for each form.
   ValueId bias(ValueId id, ValueId x, ValueId weight) {
-    const auto [known, is_new] = biases_.try_emplace({id, x, weight}, kNoValue);
+    const std::optional<QuantParams>& w = source_.value(weight).quant;
+    const bool integers = source_.value(x).quant && w;
+    if (!integers && !source_.value(id).quant) return (*this)(id);
+    const auto [known, is_new] =
+        biases_.try_emplace({id, integers ? x : kNoValue, integers ? weight : kNoValue}, kNoValue);
     if (!is_new) return known->second;
-    const float scale_x = source_.value(x).quant->scale();
-    const QuantParams& w = *source_.value(weight).quant;
+
     Value value = source_.value(id);
-    QuantParams params{.scales = {},
-                       .zero_points = std::vector<std::int32_t>(w.scales.size(), 0),
-                       .axis = w.per_channel() ? 0 : QuantParams::kPerTensor,
-                       .dtype = DType::kInt32,
-                       .qmin = std::numeric_limits<std::int32_t>::min(),
-                       .qmax = std::numeric_limits<std::int32_t>::max()};
-    for (const float scale_w : w.scales) {
-      // A product outside float32's range would not be a scale.
-      using Limits = std::numeric_limits<float>;
-      params.scales.push_back(std::clamp(scale_x * scale_w, Limits::denorm_min(), Limits::max()));
+    const bool stored = value.constant->dtype() == DType::kInt32;
+    if (!integers || !stored || !fits(value, source_.value(x).quant->scale(), *w)) {
+      if (stored) value.constant = dequantize(*value.constant, *value.quant);
+      value.quant.reset();
     }
-    value.constant = quantize_bias(*value.constant, scale_x, w);
-    value.quant = std::move(params);
+    if (integers && !value.quant) {
+      const float scale_x = source_.value(x).quant->scale();
+      value.quant = bias_params(scale_x, *w);
+      value.constant = quantize_bias(*value.constant, scale_x, *w);
+    }
     return known->second = append(std::move(value));
   }
 
  private:
+  void store_integers(Value& value) const {
+    value.constant = quantize(*value.constant, *value.quant);
+    for (const std::int8_t q : std::as_const(*value.constant).data<std::int8_t>()) {
+      if (q < value.quant->qmin || q > value.quant->qmax) {
+        throw Error(ErrorCode::kBadInput, source_.name,
+                    fmt::format("value '{}': holds {}; expected {} to {}", value.name, q, value.quant->qmin,
+                                value.quant->qmax));
+      }
+    }
+  }
+
   ValueId append(Value value) {
     if (!taken_.insert(value.name).second) {
       while (names_.contains(value.name)) value.name += "_";
@@ -91,27 +134,46 @@ class Renumberer {
   std::unordered_set<std::string> taken_;  ///< In the target already.
 };
 
-bool float_bias_of_quantized_layer(const Graph& graph, const Node& node) {
-  if ((node.op != Op::kConv && node.op != Op::kGemm) || node.inputs.size() < 3) return false;
-  return graph.value(node.inputs[0]).quant && graph.value(node.inputs[1]).quant &&
-         graph.value(node.inputs[2]).constant->dtype() == DType::kFloat32;
-}
+bool has_weight(const Node& node) { return node.op == Op::kConv || node.op == Op::kGemm; }
 
+/// What parse_onnx could not give back, though graph/validate lets it pass.
 void check(const Graph& graph) {
   validate(graph);
-  const auto fail = [&](const Value& value, const std::string& problem) {
-    throw Error(ErrorCode::kBadInput, graph.name, fmt::format("value '{}': {}", value.name, problem));
+  const auto fail = [&](const std::string& subject, const std::string& problem) {
+    throw Error(ErrorCode::kBadInput, graph.name, subject + ": " + problem);
   };
-  if (graph.output == graph.input) fail(graph.value(graph.input), "is both input and output");
-  for (const Value& value : graph.values) {
-    if (value.name.empty()) fail(value, "has no name");
-    if (!value.quant || value.constant) continue;
-    if (value.quant->per_channel() || value.quant->dtype != DType::kUInt8) {
-      fail(value, "activations are quantized per tensor to uint8");
+  if (graph.output == graph.input) fail("the output", "is the input; expected at least one node");
+  enum class Role { kUnused, kWeight, kBias, kOther };
+  std::vector<Role> roles(graph.values.size(), Role::kUnused);
+  for (const Node& node : graph.nodes) {
+    if (node.name.empty()) fail("a " + to_string(node.op) + " node", "has no name");
+    if (node.op == Op::kClip) {
+      const auto& bounds = node.as<ClipAttributes>();
+      constexpr float kInfinity = std::numeric_limits<float>::infinity();
+      if (bounds.min == kInfinity || bounds.max == -kInfinity)
+        fail("node '" + node.name + "'", "lets nothing pass");
+    }
+    for (std::size_t k = 1; k < node.inputs.size(); ++k) {
+      Role& role = roles[static_cast<std::size_t>(node.inputs[k])];
+      role = std::max(role, !has_weight(node) ? Role::kOther : k == 1 ? Role::kWeight : Role::kBias);
     }
   }
-  for (const Node& node : graph.nodes) {
-    if (node.name.empty()) throw Error(ErrorCode::kBadInput, graph.name, "a node has no name");
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    const Value& value = graph.values[i];
+    const std::string subject = "value '" + value.name + "'";
+    if (value.name.empty()) fail(fmt::format("value {}", i), "has no name");
+    if (!value.quant) continue;
+    const QuantParams& quant = *value.quant;
+    if (!value.constant) {
+      if (quant.per_channel() || quant.dtype != DType::kUInt8)
+        fail(subject, "activations are per-tensor uint8");
+    } else if (roles[i] == Role::kWeight) {
+      const bool symmetric = std::ranges::all_of(quant.zero_points, [](std::int32_t z) { return z == 0; });
+      if (quant.dtype != DType::kInt8 || quant.axis > 0 || !symmetric)
+        fail(subject, "weights are symmetric int8, per tensor or along the output channel");
+    } else if (roles[i] == Role::kOther || (roles[i] == Role::kBias && quant.dtype != DType::kInt32)) {
+      fail(subject, "of the constants, only weights and biases are quantized, biases to int32");
+    }
   }
 }
 
@@ -131,7 +193,7 @@ Graph stored_form(const Graph& graph) {
     const Node& node = graph.nodes[i];
     Node copy = node;
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      const bool bias = k == 2 && float_bias_of_quantized_layer(graph, node);
+      const bool bias = k == 2 && has_weight(node);
       copy.inputs[k] =
           bias ? renumber.bias(node.inputs[2], node.inputs[0], node.inputs[1]) : renumber(node.inputs[k]);
     }

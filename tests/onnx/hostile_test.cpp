@@ -257,6 +257,22 @@ TEST(Hostile, NamesCannotSteerTheTerminal) {
   EXPECT_LT(error.size(), 1000U);
 }
 
+TEST(Hostile, ManyEqualNamesTakeLinearTime) {
+  onnx::ModelProto model = good_model();
+  onnx::GraphProto& graph = *model.mutable_graph();
+  std::string last = "y";
+  for (int i = 0; i < 50000; ++i) {
+    onnx::NodeProto& node = *graph.add_node();
+    node.set_op_type("Relu");
+    node.set_name("same");
+    node.add_input(last);
+    last = fmt::format("r{}", i);
+    node.add_output(last);
+  }
+  graph.mutable_output(0)->set_name(last);
+  EXPECT_EQ(test::import_model(model).nodes.size(), 50003U);
+}
+
 TEST(Hostile, OneInitializerCannotGrowWithoutBound) {
   // A hundred dequantized copies of one tensor would take a hundred times the file.
   onnx::ModelProto model;

@@ -152,7 +152,7 @@ TEST(Import, UnnamedAndDuplicateNodesGetNames) {
   proto.mutable_graph()->mutable_node(1)->set_name("relu");
   const Graph graph = test::import_model(proto);
   EXPECT_EQ(graph.nodes[0].name, "relu");
-  EXPECT_EQ(graph.nodes[1].name, "relu_");
+  EXPECT_EQ(graph.nodes[1].name, "relu_1");
   EXPECT_EQ(graph.nodes[2].name, "Relu_2");
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
@@ -114,6 +115,24 @@ TEST(RoundTrip, WeightOnlyQuantizationComesBack) {
   expect_round_trip(graph);
 }
 
+TEST(RoundTrip, IntegerBiasThatDoesNotFitItsLayerIsConverted) {
+  // Integers at the scales of one input, then the input gets another scale, then none.
+  Graph graph = stored_form(quantized(every_operator()));
+  const Node& gemm = graph.nodes.back();
+  Value& bias = graph.value(gemm.inputs[2]);
+  bias.constant = Tensor::from<std::int32_t>({5}, std::vector<std::int32_t>{100, -100, 0, 7, 9});
+  const float before = bias.quant.value().scales[0];
+  QuantParams& x = graph.value(gemm.inputs[0]).quant.value();
+  x.scales[0] *= 2;
+  const Value stored = stored_form(graph).value(gemm.inputs[2]);
+  EXPECT_EQ(stored.constant->data<std::int32_t>()[0], 50);
+  EXPECT_EQ(stored.quant.value().scales[0], 2 * before);
+  expect_round_trip(graph);
+  graph.value(gemm.inputs[0]).quant.reset();
+  EXPECT_EQ(stored_form(graph).value(gemm.inputs[2]).constant->data<float>()[0], 100 * before);
+  expect_round_trip(graph);
+}
+
 TEST(RoundTrip, SharedBiasBecomesOneForEachScale) {
   GraphBuilder builder("shared", 2, 4, 4, 1);
   ValueId x = builder.conv("a", builder.input(), 2, {}, true);
@@ -201,6 +220,22 @@ TEST(RoundTrip, InvalidGraphIsNotWritten) {
   Graph not_finite = every_operator();
   not_finite.value(not_finite.nodes[0].inputs[1]).constant->data<float>()[0] = std::nanf("");
   EXPECT_EQ(code(not_finite), 3);
+  Graph asymmetric = quantized(every_operator());
+  asymmetric.value(asymmetric.nodes[0].inputs[1]).quant.value().zero_points[0] = 1;
+  EXPECT_EQ(code(asymmetric), 3);
+  Graph outside = stored_form(quantized(every_operator()));
+  outside.value(outside.nodes[0].inputs[1]).quant.value().qmax = 5;
+  EXPECT_EQ(code(outside), 3);
+  Graph statistics = every_operator();
+  statistics.value(statistics.nodes[1].inputs[3]).quant = weight_params({0.1F}, QuantParams::kPerTensor);
+  EXPECT_EQ(code(statistics), 3);
+  Graph nothing_passes = every_operator();
+  std::get<ClipAttributes>(nothing_passes.nodes[6].attributes) = {std::numeric_limits<float>::infinity(),
+                                                                  std::numeric_limits<float>::infinity()};
+  EXPECT_EQ(code(nothing_passes), 3);
+  Graph empty = every_operator();
+  empty.output = empty.input;
+  EXPECT_EQ(code(empty), 3);
 }
 
 }  // namespace
