@@ -109,7 +109,7 @@ at::Tensor FloatModel::run_step(const Step& step) {
       y = run_convolution(step, finished);
       break;
     case Op::kGemm:
-      y = at::linear(x, quantize_weight(anchor, tensor(anchor.inputs[1]), {}), optional_input(anchor, 2));
+      y = run_gemm(anchor, x);
       break;
     case Op::kBatchNormalization:
       y = normalize(anchor, x);
@@ -127,6 +127,11 @@ at::Tensor FloatModel::run_step(const Step& step) {
   return step.pool >= 0 ? apply_operator(node(step.pool), y, {}) : y;
 }
 
+at::Tensor FloatModel::run_gemm(const Node& gemm, const at::Tensor& x) {
+  const at::Tensor weight = quantize_weight(gemm, tensor(gemm.inputs[1]), {});
+  return at::linear(x, weight, quantize_bias(gemm, optional_input(gemm, 2)));
+}
+
 at::Tensor FloatModel::convolve_any(const Node& conv, const at::Tensor& x, const at::Tensor& weight,
                                     const at::Tensor& bias) const {
   const auto& attributes = conv.as<ConvAttributes>();
@@ -142,7 +147,7 @@ at::Tensor FloatModel::run_convolution(const Step& step, bool& finished) {
   if (fold_norms_ && group.batch_norm >= 0) return run_folded(group);
   const at::Tensor weight = quantize_weight(conv, tensor(conv.inputs[1]), {});
   const at::Tensor bias = optional_input(conv, 2);
-  if (group.batch_norm < 0) return convolve_any(conv, x, weight, bias);
+  if (group.batch_norm < 0) return convolve_any(conv, x, weight, quantize_bias(conv, bias));
   const Node& norm = node(group.batch_norm);
   if (!fast_kernels_ || !training_) return normalize(norm, convolve_any(conv, x, weight, bias));
   // Training-mode batch norm subtracts the batch's mean, and with it the bias, whose gradient is therefore
@@ -171,7 +176,8 @@ at::Tensor FloatModel::run_folded(const FusedGroup& group) {
   at::Tensor offset = -tensor(norm.inputs[3]).to(at::kDouble);
   if (conv.inputs.size() > 2) offset = tensor(conv.inputs[2]).to(at::kDouble) + offset;
   const at::Tensor bias = (offset * factor + tensor(norm.inputs[2]).to(at::kDouble)).to(at::kFloat);
-  return convolve_any(conv, tensor(group.input), quantize_weight(conv, folded, factor.to(at::kFloat)), bias);
+  const at::Tensor quantized = quantize_weight(conv, folded, factor.to(at::kFloat));
+  return convolve_any(conv, tensor(group.input), quantized, quantize_bias(conv, bias));
 }
 
 at::Tensor FloatModel::normalize(const Node& norm, const at::Tensor& x) const {

@@ -27,6 +27,8 @@ class FloatModel : public Model {
                                      const at::Tensor& /*factor*/) {
     return weight;
   }
+  /// Called after quantize_weight() of the same node.
+  virtual at::Tensor quantize_bias(const Node& /*node*/, const at::Tensor& bias) { return bias; }
   virtual at::Tensor quantize_value(ValueId /*id*/, const at::Tensor& y) { return y; }
   /// gamma / sqrt(running variance + epsilon) of a group's batch norm, float64 [C].
   at::Tensor norm_factor(const FusedGroup& group) const;
@@ -49,6 +51,7 @@ class FloatModel : public Model {
   at::Tensor run_step(const Step& step);
   at::Tensor run_convolution(const Step& step, bool& activated);
   at::Tensor run_folded(const FusedGroup& group);
+  at::Tensor run_gemm(const Node& gemm, const at::Tensor& x);
   at::Tensor normalize(const Node& node, const at::Tensor& x) const;
   at::Tensor convolve_any(const Node& conv, const at::Tensor& x, const at::Tensor& weight,
                           const at::Tensor& bias) const;

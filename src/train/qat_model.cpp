@@ -63,6 +63,12 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
     }
     activations_.emplace(graph.find_value(value.name), std::move(activation));
   }
+  for (std::size_t id = 0; id < graph.values.size(); ++id) owner_.push_back(static_cast<ValueId>(id));
+  for (const Node& node : graph.nodes) {
+    const bool shares = !activations_.contains(node.output) && quantized(node.output);
+    if (shares)
+      owner_[static_cast<std::size_t>(node.output)] = owner_[static_cast<std::size_t>(node.inputs[0])];
+  }
   if (!config.learnable_scales) return;
   for (const Node& node : graph.nodes) {
     const bool has_weight = node.op == Op::kConv || node.op == Op::kGemm;
@@ -109,14 +115,34 @@ void QatModel::update_range(Activation& activation, const at::Tensor& y) const {
 }
 
 at::Tensor QatModel::quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) {
+  weight_scale_ = at::Tensor();
   if (!quantized(node.inputs[0])) return weight;
   const std::int32_t qmax = config_.weight_qmax;
   const QuantGrid grid{0, -qmax, qmax};
-  if (!config_.learnable_scales) return fake_quantize(weight, weight_scales(weight, qmax), grid);
-  at::Tensor scale = weight_scales_.at(node.inputs[1]).clamp_min(kMinScale);
-  if (factor.defined()) scale = (scale * factor.detach().abs()).clamp_min(kMinScale);
-  const double count = static_cast<double>(weight.numel() / weight.size(0)) * qmax;
-  return fake_quantize(weight, scale, grid, 1.0 / std::sqrt(count));
+  double scale_gradient = 1;
+  if (config_.learnable_scales) {
+    weight_scale_ = weight_scales_.at(node.inputs[1]).clamp_min(kMinScale);
+    if (factor.defined()) weight_scale_ = (weight_scale_ * factor.detach().abs()).clamp_min(kMinScale);
+    scale_gradient = 1.0 / std::sqrt(static_cast<double>(weight.numel() / weight.size(0)) * qmax);
+  } else {
+    weight_scale_ = weight_scales(weight, qmax);
+  }
+  return fake_quantize(weight, weight_scale_, grid, scale_gradient);
+}
+
+/// The runtime's biases are integers at scale_x * scale_w: coarse enough to turn a rounding further on.
+at::Tensor QatModel::quantize_bias(const Node& node, const at::Tensor& bias) {
+  if (!bias.defined() || !weight_scale_.defined()) return bias;
+  const at::Tensor scale =
+      weight_scale_.detach().to(at::kDouble) * value_scale(node.inputs[0]).to(at::kDouble);
+  const at::Tensor rounded = (at::round(bias.detach().to(at::kDouble) / scale) * scale).to(at::kFloat);
+  return bias + (rounded - bias.detach());  // straight through
+}
+
+at::Tensor QatModel::value_scale(ValueId id) const {
+  const Activation& activation = activations_.at(owner_[static_cast<std::size_t>(id)]);
+  if (activation.scale.defined()) return activation.scale.detach().clamp_min(kMinScale);
+  return activation.range.slice(0, 2, 3);
 }
 
 Graph QatModel::snapshot() const {

@@ -35,6 +35,9 @@ class QatModel final : public FloatModel {
 
   at::Tensor quantize_value(ValueId id, const at::Tensor& y) override;
   at::Tensor quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) override;
+  at::Tensor quantize_bias(const Node& node, const at::Tensor& bias) override;
+  /// The scale of a value with parameters, its own or shared.
+  at::Tensor value_scale(ValueId id) const;
   void update_range(Activation& activation, const at::Tensor& y) const;
   void use_learned_weight_scales(const Graph& trained, Graph& folded) const;
   bool quantized(ValueId id) const { return quantized_[static_cast<std::size_t>(id)]; }
@@ -42,6 +45,8 @@ class QatModel final : public FloatModel {
   QatConfig config_;
   bool freeze_observers_ = false;
   std::vector<bool> quantized_;  ///< By value id: carries parameters, its own or shared.
+  std::vector<ValueId> owner_;   ///< By value id: whose parameters it shares; MaxPool and Flatten do.
+  at::Tensor weight_scale_;      ///< Of the weight that quantize_weight() made last.
   std::map<ValueId, Activation> activations_;
   std::map<ValueId, at::Tensor>
       weight_scales_;  ///< LSQ, by weight: of the weight before batch norm is folded.
