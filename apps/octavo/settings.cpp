@@ -206,6 +206,9 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
   ptq.number("batch_size", "--calibration-batch-size", s.ptq.batch_size, 1, 1e5,
              "Images a calibration batch");
 
+  ptq.number("weight_qmax", "--weight-qmax", s.ptq.weight_qmax, 1, 127,
+             "Largest weight integer (127: eight bits, 63: seven, for CPUs whose kernels saturate)");
+
   Rows qat(table, "qat", kRun | kQat, true);
   TrainConfig& t = s.qat.train;
   qat.number("epochs", "--qat-epochs", t.epochs, 1, 1e6, "Epochs of quantization-aware fine-tuning");

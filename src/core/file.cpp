@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void throw_errno(const fs::path& path, const std::string& action, int error) {
-  throw Error(ErrorCode::kIo, path.string(), fmt::format("cannot {}: {}", action, std::strerror(error)));
+  throw Error(ErrorCode::kIo, path.string(),
+              fmt::format("cannot {}; expected the operating system to allow it, got '{}'", action,
+                          std::strerror(error)));
 }
 
 /// Closes a descriptor at the end of a scope.

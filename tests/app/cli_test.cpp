@@ -225,7 +225,7 @@ TEST(Ptq, FullDiskExitsWith5AndLeavesNoFile) {
 
 // The superseded script gave one process' statistics at one batch size. Here each figure says what it was
 // taken from.
-TEST(SupersededMistake, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) {
+TEST(SupersededMistakeOfTime, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) {
   const ScratchFolder folder;
   const auto model = write_model(folder);
   const Finished finished = octavo({"bench", model.string(), "--batches", "1,3", "--warmup", "2", "--runs",

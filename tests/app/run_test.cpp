@@ -99,7 +99,7 @@ TEST(Run, MakesAComparisonThatEvalRepeats) {
 }
 
 // The superseded script gave one process' statistics at one batch size: mean and deviation, no more.
-TEST(SupersededMistake, RunStatesRunsThreadsWarmupAndSpreadAtEachBatch) {
+TEST(SupersededMistakeOfTime, RunStatesRunsThreadsWarmupAndSpreadAtEachBatch) {
   const ScratchFolder folder;
   const auto out = folder / "run";
   const Finished run = octavo(tiny("run", out, {"--epochs", "1", "--qat-epochs", "1"}));
