@@ -21,7 +21,9 @@ using Json = nlohmann::json;
 class SupersededMistake : public ::testing::Test {
  protected:
   void SetUp() override {
-    data_ = load_dataset({.dataset = "fashion-mnist"});
+    DataRequest request;
+    request.dataset = "fashion-mnist";
+    data_ = load_dataset(request);
     Graph graph = make_model("simple-cnn", {.channels = 1, .height = 28, .width = 28, .classes = 10}, 3);
     set_normalization(graph, data_.normalization);
     graph.metadata["octavo.dataset"] = "fashion-mnist";
