@@ -17,7 +17,7 @@ struct CompileOptions {
   std::int64_t max_batch = 128;  ///< Largest batch run() accepts; memory is laid out for it.
   int threads = 0;               ///< Threads a run uses; 0: num_threads() when compiled.
   /// Values whose float contents run_observed() hands out. Only for graphs without quantization.
-  std::vector<ValueId> observe;
+  std::vector<ValueId> observe = {};
 };
 
 /// Called with a value's elements in [N, C, H, W] or [N, K] order (the first `batch` rows) right after it was
