@@ -113,6 +113,6 @@ Graph quantized(const Graph& graph, const Tensor& calibration, std::int32_t weig
   return folded;
 }
 
-Graph quantized(const Graph& graph) { return quantized(graph, random_input(graph, 4)); }
+Graph quantized(const Graph& graph) { return quantized(graph, random_input(graph, 1)); }
 
 }  // namespace octavo::test
