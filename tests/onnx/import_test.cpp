@@ -187,6 +187,12 @@ TEST(Import, TrainingBatchNormalizationIsUnsupported) {
             "");
 }
 
+TEST(Import, SecondOutputsThatAreReadAreUnsupported) {
+  EXPECT_THAT(import_error(model("p, i = MaxPool<kernel_shape=[1,1]>(x) e = Add(p, i) y = Flatten(e)")),
+              HasSubstr("4: test.onnx: 1 unsupported: '' (MaxPool, opset 13: output 1 is used)"));
+  EXPECT_EQ(import_error(model("p, i = MaxPool<kernel_shape=[1,1]>(x) y = Flatten(p)")), "");
+}
+
 TEST(Import, WhatMixesImagesIsUnsupported) {
   EXPECT_THAT(import_error(model(kFlatten + kWeight + "y = Gemm<transA=1>(f, w)")), HasSubstr("transA"));
   EXPECT_THAT(import_error(model("y = Flatten<axis=2>(x)")), HasSubstr("axis 2"));

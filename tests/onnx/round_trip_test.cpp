@@ -82,6 +82,13 @@ TEST(RoundTrip, NarrowRangesComeBack) {
   EXPECT_EQ(read.metadata, graph.metadata);
 }
 
+TEST(RoundTrip, ReservedMetadataStayOutOfTheFile) {
+  Graph graph = every_operator();
+  graph.metadata["octavo.range.conv1.weight"] = "-1,1";
+  EXPECT_FALSE(stored_form(graph).metadata.contains("octavo.range.conv1.weight"));
+  expect_round_trip(graph);
+}
+
 TEST(RoundTrip, WeightThatHoldsMinus128ComesBack) {
   Graph graph = quantized(every_operator());
   Value& weight = graph.value(graph.nodes[0].inputs[1]);
