@@ -162,7 +162,9 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
       EXPECT_EQ(actual_pooled, pooled) << "with pooling";
     }
   }
-  if (kernels.winograd) EXPECT_GE(winograd_cases, 4);
+  if (kernels.winograd) {
+    EXPECT_GE(winograd_cases, 4);
+  }
 }
 
 TEST(Int8Conv, GenericKernelEqualsReferenceBitForBit) { expect_kernels_match(int8_kernels_generic(), 2); }
