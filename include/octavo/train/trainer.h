@@ -53,8 +53,9 @@ struct TrainConfig {
   std::int64_t epochs = 24;
   OptimizerConfig optimizer;
   LoaderConfig loader;
-  std::uint64_t seed = 42;  ///< Of shuffling and augmentation too: `loader.seed` and `channels_last` are not read.
-  int threads = 0;          ///< 0: octavo::num_threads().
+  std::uint64_t seed =
+      42;           ///< Of shuffling and augmentation too: `loader.seed` and `channels_last` are not read.
+  int threads = 0;  ///< 0: octavo::num_threads().
   std::string precision =
       "auto";            ///< "fp32", "bf16" (autocast), "auto": bf16 where the CPU has it in hardware.
   double ema_decay = 0;  ///< Exponential moving average of the weights, used for the result; 0: off.
