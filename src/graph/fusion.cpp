@@ -34,9 +34,16 @@ std::vector<FusedGroup> fuse(const Graph& graph) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     if (taken[i]) continue;
     const Node& anchor = graph.nodes[i];
-    FusedGroup group{.anchor = static_cast<int>(i), .input = anchor.inputs[0], .output = anchor.output};
+    FusedGroup group{.anchor = static_cast<int>(i), .output = anchor.output};
     taken[i] = true;
-    if (anchor.op == Op::kAdd) group.residual = anchor.inputs[1];
+    for (const ValueId id : anchor.inputs) {
+      if (graph.value(id).constant) continue;
+      if (group.input == kNoValue) {
+        group.input = id;
+      } else if (group.residual == kNoValue) {
+        group.residual = id;
+      }
+    }
     if (anchor.op == Op::kConv) {
       int next = only_consumer(graph, group.output);
       if (next >= 0 && node_at(next).op == Op::kBatchNormalization) {
@@ -50,7 +57,10 @@ std::vector<FusedGroup> fuse(const Graph& graph) {
         const int other_maker = maker[static_cast<std::size_t>(other)];
         // The residual must exist when this group runs: its maker is in an earlier group. A later Conv that
         // also feeds this Add takes it instead.
-        if (other_maker < 0 || taken[static_cast<std::size_t>(other_maker)]) {
+        const bool made =
+            !graph.value(other).constant && (other_maker < 0 || taken[static_cast<std::size_t>(other_maker)]);
+        if (made && graph.value(other).shape == graph.value(add.output).shape &&
+            graph.value(group.output).shape == graph.value(add.output).shape) {
           group.add = next;
           group.residual = other;
           group.output = add.output;
@@ -70,6 +80,15 @@ std::vector<FusedGroup> fuse(const Graph& graph) {
     groups.push_back(group);
   }
   return groups;
+}
+
+std::vector<ValueId> flowing_inputs(const Graph& graph, const FusedGroup& group) {
+  std::vector<ValueId> result;
+  for (const ValueId id : graph.nodes[static_cast<std::size_t>(group.anchor)].inputs) {
+    if (!graph.value(id).constant) result.push_back(id);
+  }
+  if (group.add >= 0) result.push_back(group.residual);
+  return result;
 }
 
 ClipAttributes activation_bounds(const Graph& graph, const FusedGroup& group) {

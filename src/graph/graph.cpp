@@ -26,9 +26,76 @@ std::string to_string(Op op) {
       return "Flatten";
     case Op::kGemm:
       return "Gemm";
+    case Op::kLeakyRelu:
+      return "LeakyRelu";
+    case Op::kPRelu:
+      return "PRelu";
+    case Op::kSigmoid:
+      return "Sigmoid";
+    case Op::kHardSigmoid:
+      return "HardSigmoid";
+    case Op::kHardSwish:
+      return "HardSwish";
+    case Op::kSilu:
+      return "Silu";
+    case Op::kGelu:
+      return "Gelu";
+    case Op::kErf:
+      return "Erf";
+    case Op::kSqrt:
+      return "Sqrt";
+    case Op::kPow:
+      return "Pow";
+    case Op::kSub:
+      return "Sub";
+    case Op::kMul:
+      return "Mul";
+    case Op::kDiv:
+      return "Div";
+    case Op::kConcat:
+      return "Concat";
+    case Op::kSlice:
+      return "Slice";
+    case Op::kPad:
+      return "Pad";
+    case Op::kReshape:
+      return "Reshape";
+    case Op::kTranspose:
+      return "Transpose";
+    case Op::kGlobalMaxPool:
+      return "GlobalMaxPool";
+    case Op::kReduceMean:
+      return "ReduceMean";
+    case Op::kMatMul:
+      return "MatMul";
+    case Op::kSoftmax:
+      return "Softmax";
+    case Op::kLogSoftmax:
+      return "LogSoftmax";
   }
   return "?";
 }
+
+bool is_unary(Op op) {
+  switch (op) {
+    case Op::kRelu:
+    case Op::kClip:
+    case Op::kLeakyRelu:
+    case Op::kSigmoid:
+    case Op::kHardSigmoid:
+    case Op::kHardSwish:
+    case Op::kSilu:
+    case Op::kGelu:
+    case Op::kErf:
+    case Op::kSqrt:
+    case Op::kPow:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_binary(Op op) { return op == Op::kAdd || op == Op::kSub || op == Op::kMul || op == Op::kDiv; }
 
 ValueId Graph::find_value(const std::string& value_name) const {
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -76,12 +143,12 @@ std::int64_t parameter_count(const Graph& graph) {
 std::int64_t mac_count(const Graph& graph) {
   std::int64_t macs = 0;
   for (const Node& node : graph.nodes) {
-    if (node.op != Op::kConv && node.op != Op::kGemm) continue;
+    if (node.op != Op::kConv && node.op != Op::kGemm && node.op != Op::kMatMul) continue;
+    // Each output of one image reads its channel's row of the weight.
     const Shape& weight = graph.value(node.inputs[1]).shape;
     const Shape& output = graph.value(node.output).shape;
-    std::int64_t positions = 1;
-    for (std::size_t i = 2; i < output.size(); ++i) positions *= output[i];
-    macs += element_count(weight) * positions;
+    const std::int64_t channels = node.op == Op::kMatMul ? weight[1] : weight[0];
+    macs += element_count(weight) / channels * element_count(Shape(output.begin() + 1, output.end()));
   }
   return macs;
 }

@@ -1,15 +1,17 @@
+#include "shapes.h"
+
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "octavo/core/error.h"
-#include "octavo/graph/graph.h"
+#include "octavo/graph/elementwise.h"
 
 namespace octavo {
-namespace {
 
-[[noreturn]] void fail(const Graph& graph, const Node& node, const std::string& problem) {
-  throw Error(ErrorCode::kBadInput, graph.name,
-              fmt::format("node '{}' ({}): {}", node.name, to_string(node.op), problem));
-}
+using namespace shape_rules;
+
+namespace {
 
 /// Size of one spatial dimension after a window has moved over it.
 std::int64_t window_output(const Graph& graph, const Node& node, std::int64_t size, std::int64_t kernel,
@@ -115,37 +117,101 @@ Shape gemm_shape(const Graph& graph, const Node& node) {
   return {x[0], w[0]};
 }
 
-Shape output_shape(const Graph& graph, const Node& node) {
+Shape global_pool_shape(const Graph& graph, const Node& node) {
   const Shape& x = graph.value(node.inputs.at(0)).shape;
+  expect_rank(graph, node, x, 4, "input");
+  return {x[0], x[1], 1, 1};
+}
+
+Shape flatten_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  if (x.size() < 2) fail(graph, node, "input has shape " + to_string(x) + "; expected at least 2 dimensions");
+  return {x[0], element_count(Shape(x.begin() + 1, x.end()))};
+}
+
+/// The batch may only come from an operand that flows: a constant that has more dimensions, or more than 1
+/// element along the first, would make or spread it.
+Shape binary_shape(const Graph& graph, const Node& node) {
+  const Value& a = graph.value(node.inputs.at(0));
+  const Value& b = graph.value(node.inputs.at(1));
+  const std::optional<Shape> result = broadcast_shapes(a.shape, b.shape);
+  const std::size_t rank = std::max(a.shape.size(), b.shape.size());
+  for (const Value* value : {&a, &b}) {
+    const bool flows = !value->shape.empty() && value->shape[0] == kDynamic;
+    if (!result || (flows && value->shape.size() != rank) ||
+        (!flows && value->shape.size() == rank && rank > 0 && value->shape[0] != 1)) {
+      fail(graph, node,
+           fmt::format("shapes {} and {} do not broadcast; expected equal sizes, or 1, in every dimension",
+                       to_string(a.shape), to_string(b.shape)));
+    }
+  }
+  return *result;
+}
+
+Shape prelu_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  const Shape& slope = graph.value(node.inputs.at(1)).shape;
+  if (broadcast_shapes(x, slope) != x)
+    fail(graph, node, fmt::format("slope {} does not broadcast to {}", to_string(slope), to_string(x)));
+  return x;
+}
+
+Shape matmul_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  const Shape& w = graph.value(node.inputs.at(1)).shape;
+  expect_rank(graph, node, w, 2, "weight");
+  if (x.size() < 2 || x.back() != w[0])
+    fail(graph, node, fmt::format("weight {} does not fit input {}", to_string(w), to_string(x)));
+  Shape result = x;
+  result.back() = w[1];
+  return result;
+}
+
+Shape output_shape(const Graph& graph, const Node& node) {
   switch (node.op) {
     case Op::kConv:
       return conv_shape(graph, node);
     case Op::kBatchNormalization:
       return batch_norm_shape(graph, node);
-    case Op::kRelu:
-    case Op::kClip:
-      return x;
-    case Op::kAdd: {
-      const Shape& other = graph.value(node.inputs.at(1)).shape;
-      if (x != other)
-        fail(graph, node, fmt::format("shapes {} and {} differ", to_string(x), to_string(other)));
-      return x;
-    }
     case Op::kMaxPool:
     case Op::kAveragePool:
       return pool_shape(graph, node);
     case Op::kGlobalAveragePool:
-      expect_rank(graph, node, x, 4, "input");
-      return {x[0], x[1], 1, 1};
-    case Op::kFlatten: {
-      if (x.size() < 2)
-        fail(graph, node, "input has shape " + to_string(x) + "; expected at least 2 dimensions");
-      return {x[0], element_count(Shape(x.begin() + 1, x.end()))};
-    }
+    case Op::kGlobalMaxPool:
+      return global_pool_shape(graph, node);
+    case Op::kFlatten:
+      return flatten_shape(graph, node);
     case Op::kGemm:
       return gemm_shape(graph, node);
+    case Op::kMatMul:
+      return matmul_shape(graph, node);
+    case Op::kAdd:
+    case Op::kSub:
+    case Op::kMul:
+    case Op::kDiv:
+      return binary_shape(graph, node);
+    case Op::kPRelu:
+      return prelu_shape(graph, node);
+    case Op::kConcat:
+      return concat_shape(graph, node);
+    case Op::kSlice:
+      return slice_shape(graph, node);
+    case Op::kPad:
+      return pad_shape(graph, node);
+    case Op::kReshape:
+      return reshape_shape(graph, node);
+    case Op::kTranspose:
+      return transpose_shape(graph, node);
+    case Op::kReduceMean:
+      return reduce_shape(graph, node);
+    case Op::kSoftmax:
+    case Op::kLogSoftmax:
+      check_axis(graph, node, graph.value(node.inputs.at(0)).shape, node.as<AxisAttributes>().axis);
+      return graph.value(node.inputs[0]).shape;
+    default:
+      check_internal(is_unary(node.op), "infer_shapes: no rule for " + to_string(node.op));
+      return graph.value(node.inputs.at(0)).shape;
   }
-  fail(graph, node, "unknown operator");
 }
 
 }  // namespace

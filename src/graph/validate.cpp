@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <set>
 
 #include "octavo/core/error.h"
@@ -21,10 +23,25 @@ Arity arity(Op op) {
     case Op::kBatchNormalization:
       return {5, 5};
     case Op::kAdd:
+    case Op::kSub:
+    case Op::kMul:
+    case Op::kDiv:
+    case Op::kPRelu:
+    case Op::kMatMul:
       return {2, 2};
+    case Op::kConcat:
+      return {1, std::numeric_limits<std::size_t>::max()};
     default:
       return {1, 1};
   }
+}
+
+/// What a node's operand has to be.
+enum class Operand : std::uint8_t { kFlows, kConstant, kEither };
+
+Operand expected_operand(Op op, std::size_t index) {
+  if (is_binary(op)) return Operand::kEither;
+  return index == 0 || op == Op::kConcat ? Operand::kFlows : Operand::kConstant;
 }
 
 bool attributes_fit(const Node& node) {
@@ -38,6 +55,24 @@ bool attributes_fit(const Node& node) {
       return std::holds_alternative<BatchNormAttributes>(node.attributes);
     case Op::kClip:
       return std::holds_alternative<ClipAttributes>(node.attributes);
+    case Op::kLeakyRelu:
+    case Op::kHardSigmoid:
+    case Op::kPow:
+      return std::holds_alternative<ScalarAttributes>(node.attributes);
+    case Op::kConcat:
+    case Op::kSoftmax:
+    case Op::kLogSoftmax:
+      return std::holds_alternative<AxisAttributes>(node.attributes);
+    case Op::kSlice:
+      return std::holds_alternative<SliceAttributes>(node.attributes);
+    case Op::kPad:
+      return std::holds_alternative<PadAttributes>(node.attributes);
+    case Op::kReshape:
+      return std::holds_alternative<ReshapeAttributes>(node.attributes);
+    case Op::kTranspose:
+      return std::holds_alternative<TransposeAttributes>(node.attributes);
+    case Op::kReduceMean:
+      return std::holds_alternative<ReduceAttributes>(node.attributes);
     default:
       return std::holds_alternative<std::monostate>(node.attributes);
   }
@@ -128,15 +163,20 @@ class Validator {
            fmt::format("{} inputs; expected {} to {}", node.inputs.size(), expected.least, expected.most));
     }
     if (!attributes_fit(node)) fail(node, "attributes of another operator");
+    bool flows = false;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       check_id(node.inputs[i], "node '" + node.name + "'");
-      const bool flows = i == 0 || node.op == Op::kAdd;
-      if (flows && constant(node.inputs[i])) fail(node, fmt::format("input {} is a constant", i));
-      if (!flows && !constant(node.inputs[i])) fail(node, fmt::format("input {} must be a constant", i));
-      if (flows && !made_[static_cast<std::size_t>(node.inputs[i])]) {
+      const Operand wanted = expected_operand(node.op, i);
+      const bool is_constant = constant(node.inputs[i]);
+      if (is_constant && wanted == Operand::kFlows) fail(node, fmt::format("input {} is a constant", i));
+      if (!is_constant && wanted == Operand::kConstant)
+        fail(node, fmt::format("input {} must be a constant", i));
+      if (!is_constant && !made_[static_cast<std::size_t>(node.inputs[i])]) {
         fail(node, fmt::format("reads '{}' before it is made", graph_.value(node.inputs[i]).name));
       }
+      flows = flows || !is_constant;
     }
+    if (!flows) fail(node, "has constant inputs alone; expected one that depends on the image");
     check_id(node.output, "node '" + node.name + "'");
     if (constant(node.output) || made_[static_cast<std::size_t>(node.output)]) {
       fail(node, fmt::format("makes '{}', which exists already", graph_.value(node.output).name));
@@ -144,6 +184,10 @@ class Validator {
     made_[static_cast<std::size_t>(node.output)] = true;
     if (node.op == Op::kClip && !(node.as<ClipAttributes>().min <= node.as<ClipAttributes>().max)) {
       fail(node, "min is above max");
+    }
+    if (const auto* scalars = std::get_if<ScalarAttributes>(&node.attributes);
+        scalars && !(std::isfinite(scalars->alpha) && std::isfinite(scalars->beta))) {
+      fail(node, "an attribute is not finite");
     }
     if (node.op == Op::kBatchNormalization && !(node.as<BatchNormAttributes>().epsilon >= 0)) {
       fail(node, "epsilon is negative");

@@ -241,6 +241,9 @@ class Compiler {
         // The same bytes under another shape.
         return set_real(group.output, {x.buffer, Layout::plain(shape_of(group.output))});
       }
+      default:
+        throw Error(ErrorCode::kUnsupported, graph_.name,
+                    "node '" + anchor.name + "': no kernel for " + to_string(anchor.op));
     }
   }
 

@@ -234,8 +234,10 @@ class Interpreter {
         return global_average(n, x);
       case Op::kFlatten:
         return x.reshaped(shape_of(n.output));
+      default:
+        throw Error(ErrorCode::kUnsupported, graph_.name,
+                    "node '" + n.name + "': no reference for " + to_string(n.op));
     }
-    throw Error(ErrorCode::kInternal, "interpret", "unknown operator");
   }
 
   void run_float_group(const FusedGroup& group) {

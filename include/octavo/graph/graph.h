@@ -3,9 +3,7 @@
 /// from it.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,61 +12,9 @@
 
 #include "octavo/core/quant.h"
 #include "octavo/core/tensor.h"
+#include "octavo/graph/operators.h"
 
 namespace octavo {
-
-/// ONNX operators of plain and residual CNNs. Inputs in the order of their ONNX operator.
-enum class Op : std::uint8_t {
-  kConv,                ///< x [N, C, H, W], weight [M, C/group, kH, kW], optional bias [M]
-  kBatchNormalization,  ///< x, scale [C], bias [C], running mean [C], running variance [C] (inference form)
-  kRelu,
-  kClip,  ///< bounds are attributes
-  kAdd,   ///< two values of the same shape
-  kMaxPool,
-  kAveragePool,
-  kGlobalAveragePool,  ///< [N, C, H, W] -> [N, C, 1, 1]
-  kFlatten,            ///< axis 1: [N, ...] -> [N, prod]
-  kGemm                ///< x [N, K], weight [M, K] (transB = 1), optional bias [M]: y = x * weight^T + bias
-};
-
-/// The ONNX operator's name, "Conv", ...
-std::string to_string(Op op);
-
-/// Convolution window. Pads are top, left, bottom, right.
-struct ConvAttributes {
-  std::array<std::int64_t, 2> kernel{1, 1};
-  std::array<std::int64_t, 2> strides{1, 1};
-  std::array<std::int64_t, 2> dilations{1, 1};
-  std::array<std::int64_t, 4> pads{0, 0, 0, 0};
-  std::int64_t group = 1;
-  friend bool operator==(const ConvAttributes&, const ConvAttributes&) = default;
-};
-
-/// Pooling window. `ceil_mode` rounds the output size up; `count_include_pad` divides by the whole window.
-struct PoolAttributes {
-  std::array<std::int64_t, 2> kernel{1, 1};
-  std::array<std::int64_t, 2> strides{1, 1};
-  std::array<std::int64_t, 4> pads{0, 0, 0, 0};
-  bool ceil_mode = false;
-  bool count_include_pad = false;
-  friend bool operator==(const PoolAttributes&, const PoolAttributes&) = default;
-};
-
-/// `momentum` as in ONNX: running = momentum * running + (1 - momentum) * batch. (PyTorch's 0.1 is 0.9 here.)
-struct BatchNormAttributes {
-  float epsilon = 1e-5F;
-  float momentum = 0.9F;
-  friend bool operator==(const BatchNormAttributes&, const BatchNormAttributes&) = default;
-};
-
-struct ClipAttributes {
-  float min = -std::numeric_limits<float>::infinity();
-  float max = std::numeric_limits<float>::infinity();
-  friend bool operator==(const ClipAttributes&, const ClipAttributes&) = default;
-};
-
-using Attributes =
-    std::variant<std::monostate, ConvAttributes, PoolAttributes, BatchNormAttributes, ClipAttributes>;
 
 /// Index into Graph::values.
 using ValueId = std::int32_t;

@@ -24,14 +24,18 @@ struct FusedGroup {
   int batch_norm = -1;
   int add = -1;
   int activation = -1;
-  ValueId input = kNoValue;     ///< The anchor's first input.
-  ValueId residual = kNoValue;  ///< The Add's other input: made before the group runs.
+  ValueId input = kNoValue;     ///< The anchor's first input that is not a constant.
+  ValueId residual = kNoValue;  ///< The Add's other input, unless a constant: made before the group runs.
   ValueId output = kNoValue;    ///< The last node's output.
 };
 
 /// Every node in exactly one group, groups in an order in which they can run. A pure function of the graph's
 /// structure, so quantization, training and the runtime agree.
 std::vector<FusedGroup> fuse(const Graph& graph);
+
+/// Values that the group reads and that depend on the image: input, residual, and whatever more a Concat or
+/// other anchor with several reads.
+std::vector<ValueId> flowing_inputs(const Graph& graph, const FusedGroup& group);
 
 /// Bounds that the group's activation puts on real outputs: Relu [0, inf), Clip [min, max], none (-inf, inf).
 ClipAttributes activation_bounds(const Graph& graph, const FusedGroup& group);

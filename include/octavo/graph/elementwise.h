@@ -1,0 +1,20 @@
+/// The value of an elementwise operator at one number: the definition that tables of integers, the reference
+/// interpreter and float kernels share.
+#pragma once
+
+#include "octavo/graph/graph.h"
+
+namespace octavo {
+
+/// The operator of `node`, for which is_unary() holds, at x; computed in double and rounded once. Throws
+/// kInternal for other operators.
+float apply_unary(const Node& node, float x);
+
+/// a op b for Add, Sub, Mul and Div in float32. Throws kInternal for other operators.
+float apply_binary(Op op, float a, float b);
+
+/// The shape that operands of these shapes broadcast to (ONNX's multidirectional broadcasting), or nothing if
+/// they do not. A dynamic dimension goes with itself and with 1.
+std::optional<Shape> broadcast_shapes(const Shape& a, const Shape& b);
+
+}  // namespace octavo

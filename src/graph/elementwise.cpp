@@ -1,0 +1,73 @@
+#include "octavo/graph/elementwise.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "octavo/core/error.h"
+
+namespace octavo {
+
+float apply_unary(const Node& node, float value) {
+  const double x = value;
+  const auto sigmoid = [](double v) { return 1.0 / (1.0 + std::exp(-v)); };
+  const auto scalars = [&]() -> const ScalarAttributes& { return node.as<ScalarAttributes>(); };
+  const auto exact = [&]() -> double {
+    switch (node.op) {
+      case Op::kRelu:
+        return std::max(x, 0.0);
+      case Op::kClip:
+        return std::min<double>(std::max<double>(x, node.as<ClipAttributes>().min),
+                                node.as<ClipAttributes>().max);
+      case Op::kLeakyRelu:
+        return x < 0 ? scalars().alpha * x : x;
+      case Op::kSigmoid:
+        return sigmoid(x);
+      case Op::kHardSigmoid:
+        return std::clamp(scalars().alpha * x + scalars().beta, 0.0, 1.0);
+      case Op::kHardSwish:
+        return x * std::clamp(x / 6.0 + 0.5, 0.0, 1.0);
+      case Op::kSilu:
+        return x * sigmoid(x);
+      case Op::kGelu:
+        return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+      case Op::kErf:
+        return std::erf(x);
+      case Op::kSqrt:
+        return std::sqrt(x);
+      case Op::kPow:
+        return std::pow(x, static_cast<double>(scalars().alpha));
+      default:
+        throw Error(ErrorCode::kInternal, node.name, to_string(node.op) + " is not a function of one number");
+    }
+  };
+  return static_cast<float>(exact());
+}
+
+float apply_binary(Op op, float a, float b) {
+  switch (op) {
+    case Op::kAdd:
+      return a + b;
+    case Op::kSub:
+      return a - b;
+    case Op::kMul:
+      return a * b;
+    case Op::kDiv:
+      return a / b;
+    default:
+      throw Error(ErrorCode::kInternal, "apply_binary", to_string(op) + " is not a function of two numbers");
+  }
+}
+
+std::optional<Shape> broadcast_shapes(const Shape& a, const Shape& b) {
+  const std::size_t rank = std::max(a.size(), b.size());
+  Shape result(rank);
+  for (std::size_t i = 1; i <= rank; ++i) {
+    const std::int64_t x = i <= a.size() ? a[a.size() - i] : 1;
+    const std::int64_t y = i <= b.size() ? b[b.size() - i] : 1;
+    if (x != y && x != 1 && y != 1) return std::nullopt;
+    result[rank - i] = x == 1 ? y : x;
+  }
+  return result;
+}
+
+}  // namespace octavo
