@@ -15,7 +15,7 @@ GraphBuilder::GraphBuilder(std::string name, std::int64_t channels, std::int64_t
   graph_.input = 0;
 }
 
-ValueId GraphBuilder::add_constant(const std::string& name, Tensor tensor) {
+ValueId GraphBuilder::constant(const std::string& name, Tensor tensor) {
   graph_.values.push_back({name, tensor.shape(), std::move(tensor), {}});
   return static_cast<ValueId>(graph_.values.size() - 1);
 }
@@ -25,8 +25,7 @@ ValueId GraphBuilder::add_node(const std::string& name, Op op, std::vector<Value
   graph_.values.push_back({name + ".out", {}, {}, {}});
   const auto output = static_cast<ValueId>(graph_.values.size() - 1);
   graph_.nodes.push_back({name, op, std::move(inputs), output, std::move(attributes)});
-  // Only the new node's shape is missing; the graph stays small while it is built.
-  infer_shapes(graph_);
+  graph_.value(output).shape = infer_shape(graph_, graph_.nodes.back());
   return output;
 }
 
@@ -53,9 +52,9 @@ ValueId GraphBuilder::conv(const std::string& name, ValueId x, std::int64_t out_
   const std::int64_t window = attributes.kernel[0] * attributes.kernel[1];
   Shape weight{out_channels, in_channels / attributes.group, attributes.kernel[0], attributes.kernel[1]};
   std::vector<ValueId> inputs{
-      x, add_constant(name + ".weight",
-                      he_normal(name, std::move(weight), out_channels / attributes.group * window))};
-  if (with_bias) inputs.push_back(add_constant(name + ".bias", Tensor({out_channels}, DType::kFloat32)));
+      x, constant(name + ".weight",
+                  he_normal(name, std::move(weight), out_channels / attributes.group * window))};
+  if (with_bias) inputs.push_back(constant(name + ".bias", Tensor({out_channels}, DType::kFloat32)));
   return add_node(name, Op::kConv, std::move(inputs), attributes);
 }
 
@@ -65,19 +64,67 @@ ValueId GraphBuilder::batch_norm(const std::string& name, ValueId x, const Batch
   Tensor ones(channels, DType::kFloat32);
   for (float& value : ones.data<float>()) value = 1.0F;
   return add_node(name, Op::kBatchNormalization,
-                  {x, add_constant(name + ".weight", ones), add_constant(name + ".bias", zeros),
-                   add_constant(name + ".running_mean", zeros), add_constant(name + ".running_var", ones)},
+                  {x, constant(name + ".weight", ones), constant(name + ".bias", zeros),
+                   constant(name + ".running_mean", zeros), constant(name + ".running_var", ones)},
                   attributes);
 }
 
-ValueId GraphBuilder::relu(const std::string& name, ValueId x) { return add_node(name, Op::kRelu, {x}, {}); }
+ValueId GraphBuilder::relu(const std::string& name, ValueId x) { return add_node(name, Op::kRelu, {x}); }
 
 ValueId GraphBuilder::clip(const std::string& name, ValueId x, float min, float max) {
   return add_node(name, Op::kClip, {x}, ClipAttributes{min, max});
 }
 
+ValueId GraphBuilder::leaky_relu(const std::string& name, ValueId x, float alpha) {
+  return add_node(name, Op::kLeakyRelu, {x}, ScalarAttributes{.alpha = alpha});
+}
+
+ValueId GraphBuilder::prelu(const std::string& name, ValueId x) {
+  Shape slope(shape(x).size() - 1, 1);
+  slope[0] = shape(x)[1];
+  Tensor quarter(std::move(slope), DType::kFloat32);
+  for (float& value : quarter.data<float>()) value = 0.25F;
+  return add_node(name, Op::kPRelu, {x, constant(name + ".weight", std::move(quarter))});
+}
+
+ValueId GraphBuilder::sigmoid(const std::string& name, ValueId x) {
+  return add_node(name, Op::kSigmoid, {x});
+}
+
+ValueId GraphBuilder::hard_sigmoid(const std::string& name, ValueId x) {
+  return add_node(name, Op::kHardSigmoid, {x}, ScalarAttributes{.alpha = 1.0F / 6.0F, .beta = 0.5F});
+}
+
+ValueId GraphBuilder::hard_swish(const std::string& name, ValueId x) {
+  return add_node(name, Op::kHardSwish, {x});
+}
+
+ValueId GraphBuilder::silu(const std::string& name, ValueId x) { return add_node(name, Op::kSilu, {x}); }
+
+ValueId GraphBuilder::gelu(const std::string& name, ValueId x) { return add_node(name, Op::kGelu, {x}); }
+
+ValueId GraphBuilder::erf(const std::string& name, ValueId x) { return add_node(name, Op::kErf, {x}); }
+
+ValueId GraphBuilder::sqrt(const std::string& name, ValueId x) { return add_node(name, Op::kSqrt, {x}); }
+
+ValueId GraphBuilder::pow(const std::string& name, ValueId x, float exponent) {
+  return add_node(name, Op::kPow, {x}, ScalarAttributes{.alpha = exponent});
+}
+
 ValueId GraphBuilder::add(const std::string& name, ValueId a, ValueId b) {
-  return add_node(name, Op::kAdd, {a, b}, {});
+  return add_node(name, Op::kAdd, {a, b});
+}
+
+ValueId GraphBuilder::sub(const std::string& name, ValueId a, ValueId b) {
+  return add_node(name, Op::kSub, {a, b});
+}
+
+ValueId GraphBuilder::mul(const std::string& name, ValueId a, ValueId b) {
+  return add_node(name, Op::kMul, {a, b});
+}
+
+ValueId GraphBuilder::div(const std::string& name, ValueId a, ValueId b) {
+  return add_node(name, Op::kDiv, {a, b});
 }
 
 ValueId GraphBuilder::max_pool(const std::string& name, ValueId x, const PoolAttributes& attributes) {
@@ -89,19 +136,73 @@ ValueId GraphBuilder::average_pool(const std::string& name, ValueId x, const Poo
 }
 
 ValueId GraphBuilder::global_average_pool(const std::string& name, ValueId x) {
-  return add_node(name, Op::kGlobalAveragePool, {x}, {});
+  return add_node(name, Op::kGlobalAveragePool, {x});
+}
+
+ValueId GraphBuilder::global_max_pool(const std::string& name, ValueId x) {
+  return add_node(name, Op::kGlobalMaxPool, {x});
+}
+
+ValueId GraphBuilder::reduce_mean(const std::string& name, ValueId x, std::vector<std::int64_t> axes,
+                                  bool keep_dims) {
+  return add_node(name, Op::kReduceMean, {x}, ReduceAttributes{std::move(axes), keep_dims});
+}
+
+ValueId GraphBuilder::concat(const std::string& name, std::vector<ValueId> values, std::int64_t axis) {
+  return add_node(name, Op::kConcat, std::move(values), AxisAttributes{axis});
+}
+
+ValueId GraphBuilder::slice(const std::string& name, ValueId x, std::int64_t axis, std::int64_t start,
+                            std::int64_t end, std::int64_t step) {
+  const std::size_t rank = shape(x).size();
+  SliceAttributes attributes{.starts = std::vector<std::int64_t>(rank, 0),
+                             .ends = std::vector<std::int64_t>(rank, SliceAttributes::kWhole),
+                             .steps = std::vector<std::int64_t>(rank, 1)};
+  const auto i = static_cast<std::size_t>(axis);
+  attributes.starts.at(i) = start;
+  attributes.ends.at(i) = end;
+  attributes.steps.at(i) = step;
+  return add_node(name, Op::kSlice, {x}, std::move(attributes));
+}
+
+ValueId GraphBuilder::pad(const std::string& name, ValueId x, std::vector<std::int64_t> before,
+                          std::vector<std::int64_t> after, float value) {
+  return add_node(name, Op::kPad, {x}, PadAttributes{std::move(before), std::move(after), value});
+}
+
+ValueId GraphBuilder::reshape(const std::string& name, ValueId x, Shape wanted) {
+  return add_node(name, Op::kReshape, {x}, ReshapeAttributes{std::move(wanted)});
+}
+
+ValueId GraphBuilder::transpose(const std::string& name, ValueId x, std::vector<std::int64_t> permutation) {
+  return add_node(name, Op::kTranspose, {x}, TransposeAttributes{std::move(permutation)});
 }
 
 ValueId GraphBuilder::flatten(const std::string& name, ValueId x) {
-  return add_node(name, Op::kFlatten, {x}, {});
+  return add_node(name, Op::kFlatten, {x});
 }
 
 ValueId GraphBuilder::gemm(const std::string& name, ValueId x, std::int64_t out_features, bool with_bias) {
   const std::int64_t in_features = shape(x).at(1);
   std::vector<ValueId> inputs{
-      x, add_constant(name + ".weight", he_normal(name, {out_features, in_features}, in_features * 2))};
-  if (with_bias) inputs.push_back(add_constant(name + ".bias", Tensor({out_features}, DType::kFloat32)));
+      x, constant(name + ".weight", he_normal(name, {out_features, in_features}, in_features * 2))};
+  if (with_bias) inputs.push_back(constant(name + ".bias", Tensor({out_features}, DType::kFloat32)));
   return add_node(name, Op::kGemm, std::move(inputs), {});
+}
+
+ValueId GraphBuilder::matmul(const std::string& name, ValueId x, std::int64_t out_features) {
+  const std::int64_t in_features = shape(x).back();
+  const ValueId weight =
+      constant(name + ".weight", he_normal(name, {in_features, out_features}, in_features * 2));
+  return add_node(name, Op::kMatMul, {x, weight});
+}
+
+ValueId GraphBuilder::softmax(const std::string& name, ValueId x, std::int64_t axis) {
+  return add_node(name, Op::kSoftmax, {x}, AxisAttributes{axis});
+}
+
+ValueId GraphBuilder::log_softmax(const std::string& name, ValueId x, std::int64_t axis) {
+  return add_node(name, Op::kLogSoftmax, {x}, AxisAttributes{axis});
 }
 
 Graph GraphBuilder::finish(ValueId output) {

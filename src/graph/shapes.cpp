@@ -167,7 +167,9 @@ Shape matmul_shape(const Graph& graph, const Node& node) {
   return result;
 }
 
-Shape output_shape(const Graph& graph, const Node& node) {
+}  // namespace
+
+Shape infer_shape(const Graph& graph, const Node& node) {
   switch (node.op) {
     case Op::kConv:
       return conv_shape(graph, node);
@@ -214,10 +216,8 @@ Shape output_shape(const Graph& graph, const Node& node) {
   }
 }
 
-}  // namespace
-
 void infer_shapes(Graph& graph) {
-  for (const Node& node : graph.nodes) graph.value(node.output).shape = output_shape(graph, node);
+  for (const Node& node : graph.nodes) graph.value(node.output).shape = infer_shape(graph, node);
 }
 
 }  // namespace octavo

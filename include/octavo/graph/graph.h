@@ -72,6 +72,10 @@ struct Graph {
   friend bool operator==(const Graph&, const Graph&) = default;
 };
 
+/// The shape that `node` makes of its operands' shapes. Throws kBadInput, naming node and operator, where
+/// they do not fit.
+Shape infer_shape(const Graph& graph, const Node& node);
+
 /// Computes and stores the shape of every value from the input's. Throws kBadInput, naming node and operator,
 /// where operands do not fit.
 void infer_shapes(Graph& graph);
