@@ -18,6 +18,12 @@ void check(const BatchNormShape& s) {
                   std::to_string(s.w) + ", c " + std::to_string(s.c));
 }
 
+BatchNormShape pooled(const PoolShape& s) {
+  const BatchNormShape result{.n = s.n, .h = s.h, .w = s.w, .c = s.c, .relu = true, .pool = true};
+  check(result);
+  return result;
+}
+
 }  // namespace
 
 void batch_norm_forward(const BatchNormShape& shape, const float* x, const float* gamma, const float* beta,
@@ -35,6 +41,18 @@ void batch_norm_backward(const BatchNormShape& shape, const float* x, const floa
   if (!fast_training_kernels_available())
     return kernels::plain::batch_norm_backward(shape, x, gamma, beta, saved, dy, dx, dgamma, dbeta);
   kernels::avx2::batch_norm_backward(shape, x, gamma, beta, saved, dy, dx, dgamma, dbeta);
+}
+
+void relu_pool_forward(const PoolShape& shape, const float* x, float* y, std::uint8_t* argmax) {
+  const BatchNormShape s = pooled(shape);
+  if (!fast_training_kernels_available()) return kernels::plain::relu_pool_forward(s, x, y, argmax);
+  kernels::avx2::relu_pool_forward(s, x, y, argmax);
+}
+
+void relu_pool_backward(const PoolShape& shape, const std::uint8_t* argmax, const float* dy, float* dx) {
+  const BatchNormShape s = pooled(shape);
+  if (!fast_training_kernels_available()) return kernels::plain::relu_pool_backward(s, argmax, dy, dx);
+  kernels::avx2::relu_pool_backward(s, argmax, dy, dx);
 }
 
 }  // namespace octavo

@@ -173,29 +173,10 @@ __m256 where_equal(__m256i code, int wanted, __m256 dy) {
   return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(code, _mm256_set1_epi32(wanted))), dy);
 }
 
-}  // namespace
-
-void batch_norm_forward(const BatchNormShape& s, const float* x, const float* gamma, const float* beta,
-                        float* y, const BatchNormSaved& saved) {
-  statistics(s, x, saved.mean, saved.variance);
-  const float* mean = saved.mean;
-  std::vector<float> constants(static_cast<std::size_t>(2 * s.c));
-  float* scale = constants.data() + s.c;
-  scales(s, saved.variance, gamma, constants.data(), scale);
+/// The greatest of each window's normalized values, after ReLU if asked for. `x_max` may be null.
+void pool_windows(const BatchNormShape& s, const float* x, const float* mean, const float* scale,
+                  const float* beta, float* y, float* x_max, std::uint8_t* argmax) {
   const __m256 zero = _mm256_setzero_ps();
-
-  if (!s.pool) {
-    for_each_chunk(
-        s.n * s.h * s.w, chunk_pixels(s.c), [&](std::int64_t, std::int64_t first, std::int64_t last) {
-          for (std::int64_t i = first; i < last; ++i)
-            for_each_eight(0, s.c, [&](std::int64_t c, auto load, auto store) {
-              const __m256 value =
-                  normalized(load(x + i * s.c + c), load(mean + c), load(scale + c), load(beta + c));
-              store(y + i * s.c + c, s.relu ? _mm256_max_ps(zero, value) : value);
-            });
-        });
-    return;
-  }
   const std::int64_t height = s.h / 2;
   const std::int64_t width = s.w / 2;
   parallel_for(s.n * height, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -225,11 +206,79 @@ void batch_norm_forward(const BatchNormShape& s, const float* x, const float* ga
             most = _mm256_max_ps(zero, most);  // NaN passes: max returns its second operand then
           }
           store(y + out + c, most);
-          store(saved.x_max + out + c, winner);
-          store_bytes(saved.argmax + out + c, code, s.c - c);
+          if (x_max != nullptr) store(x_max + out + c, winner);
+          store_bytes(argmax + out + c, code, s.c - c);
         });
       }
   });
+}
+
+/// dx of pooled windows: input_gradient(offset, channel, dy or 0, load) for each pixel of x.
+template <typename Gradient>
+void scatter_windows(const BatchNormShape& s, const std::uint8_t* argmax, const float* dy, float* dx,
+                     const Gradient& input_gradient) {
+  const __m256 zero = _mm256_setzero_ps();
+  const std::int64_t height = s.h / 2;
+  const std::int64_t width = s.w / 2;
+  const auto closed = [&](std::int64_t pixel) {
+    for_each_eight(0, s.c, [&](std::int64_t c, auto load, auto store) {
+      store(dx + pixel * s.c + c, input_gradient(pixel * s.c, c, zero, load));
+    });
+  };
+  const std::int64_t bands = (s.h + 1) / 2;  // pairs of rows, and the odd one
+  parallel_for(s.n * bands, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t band = begin; band < end; ++band) {
+      const std::int64_t image = band / bands;
+      const std::int64_t row = band % bands;
+      const std::int64_t first = (image * s.h + row * 2) * s.w;
+      if (row == height) {
+        for (std::int64_t column = 0; column < s.w; ++column) closed(first + column);
+        continue;
+      }
+      for (std::int64_t column = 0; column < width; ++column) {
+        const std::int64_t pooled = ((image * height + row) * width + column) * s.c;
+        for_each_eight(0, s.c, [&](std::int64_t c, auto load, auto store) {
+          const __m256i code = load_bytes(argmax + pooled + c, s.c - c);
+          const __m256 g = load(dy + pooled + c);
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k) {
+            const std::int64_t i = (first + column * 2 + k / 2 * s.w + k % 2) * s.c;
+            store(dx + i + c, input_gradient(i, c, where_equal(code, k, g), load));
+          }
+        });
+      }
+      if (s.w % 2 == 1) {
+        closed(first + s.w - 1);
+        closed(first + 2 * s.w - 1);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void batch_norm_forward(const BatchNormShape& s, const float* x, const float* gamma, const float* beta,
+                        float* y, const BatchNormSaved& saved) {
+  statistics(s, x, saved.mean, saved.variance);
+  const float* mean = saved.mean;
+  std::vector<float> constants(static_cast<std::size_t>(2 * s.c));
+  float* scale = constants.data() + s.c;
+  scales(s, saved.variance, gamma, constants.data(), scale);
+  const __m256 zero = _mm256_setzero_ps();
+
+  if (!s.pool) {
+    for_each_chunk(
+        s.n * s.h * s.w, chunk_pixels(s.c), [&](std::int64_t, std::int64_t first, std::int64_t last) {
+          for (std::int64_t i = first; i < last; ++i)
+            for_each_eight(0, s.c, [&](std::int64_t c, auto load, auto store) {
+              const __m256 value =
+                  normalized(load(x + i * s.c + c), load(mean + c), load(scale + c), load(beta + c));
+              store(y + i * s.c + c, s.relu ? _mm256_max_ps(zero, value) : value);
+            });
+        });
+    return;
+  }
+  pool_windows(s, x, mean, scale, beta, y, saved.x_max, saved.argmax);
 }
 
 void batch_norm_backward(const BatchNormShape& s, const float* x, const float* gamma, const float* beta,
@@ -301,41 +350,17 @@ void batch_norm_backward(const BatchNormShape& s, const float* x, const float* g
     });
     return;
   }
-  const std::int64_t height = s.h / 2;
-  const std::int64_t width = s.w / 2;
-  const auto closed = [&](std::int64_t pixel) {
-    for_each_eight(0, s.c, [&](std::int64_t c, auto load, auto store) {
-      store(dx + pixel * s.c + c, input_gradient(pixel * s.c, c, zero, load));
-    });
-  };
-  const std::int64_t bands = (s.h + 1) / 2;  // pairs of rows, and the odd one
-  parallel_for(s.n * bands, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t band = begin; band < end; ++band) {
-      const std::int64_t image = band / bands;
-      const std::int64_t row = band % bands;
-      const std::int64_t first = (image * s.h + row * 2) * s.w;
-      if (row == height) {
-        for (std::int64_t column = 0; column < s.w; ++column) closed(first + column);
-        continue;
-      }
-      for (std::int64_t column = 0; column < width; ++column) {
-        const std::int64_t pooled = ((image * height + row) * width + column) * s.c;
-        for_each_eight(0, s.c, [&](std::int64_t c, auto load, auto store) {
-          const __m256i code = load_bytes(saved.argmax + pooled + c, s.c - c);
-          const __m256 g = load(dy + pooled + c);
-#pragma GCC unroll 4
-          for (int k = 0; k < 4; ++k) {
-            const std::int64_t i = (first + column * 2 + k / 2 * s.w + k % 2) * s.c;
-            store(dx + i + c, input_gradient(i, c, where_equal(code, k, g), load));
-          }
-        });
-      }
-      if (s.w % 2 == 1) {
-        closed(first + s.w - 1);
-        closed(first + 2 * s.w - 1);
-      }
-    }
-  });
+  scatter_windows(s, saved.argmax, dy, dx, input_gradient);
+}
+
+void relu_pool_forward(const BatchNormShape& s, const float* x, float* y, std::uint8_t* argmax) {
+  const std::vector<float> zeros(static_cast<std::size_t>(s.c), 0.0F);
+  const std::vector<float> ones(static_cast<std::size_t>(s.c), 1.0F);
+  pool_windows(s, x, zeros.data(), ones.data(), zeros.data(), y, nullptr, argmax);
+}
+
+void relu_pool_backward(const BatchNormShape& s, const std::uint8_t* argmax, const float* dy, float* dx) {
+  scatter_windows(s, argmax, dy, dx, [](std::int64_t, std::int64_t, __m256 g, auto) { return g; });
 }
 
 }  // namespace octavo::kernels::avx2

@@ -1,4 +1,5 @@
 // Plain loops for CPUs without AVX2: a channel at a time, sums in double.
+#include <algorithm>
 #include <cmath>
 
 #include "norm_impl.h"
@@ -98,6 +99,31 @@ void batch_norm_backward(const BatchNormShape& s, const float* x, const float* g
         const int best = saved.argmax[pooled * s.c + c];
         if (best < 4) store(pixels[best], dy[pooled * s.c + c]);
       });
+    }
+  });
+}
+
+void relu_pool_forward(const BatchNormShape& s, const float* x, float* y, std::uint8_t* argmax) {
+  for_each_window(s, [&](std::int64_t pooled, std::int64_t first) {
+    const std::int64_t pixels[4] = {first, first + 1, first + s.w, first + s.w + 1};
+    for (std::int64_t c = 0; c < s.c; ++c) {
+      int best = 0;
+      for (int k = 1; k < 4; ++k)
+        if (x[pixels[k] * s.c + c] > x[pixels[best] * s.c + c]) best = k;
+      const float most = x[pixels[best] * s.c + c];
+      y[pooled * s.c + c] = most < 0.0F ? 0.0F : most;
+      argmax[pooled * s.c + c] = static_cast<std::uint8_t>(most > 0.0F ? best : 4);
+    }
+  });
+}
+
+void relu_pool_backward(const BatchNormShape& s, const std::uint8_t* argmax, const float* dy, float* dx) {
+  std::fill_n(dx, s.n * s.h * s.w * s.c, 0.0F);
+  for_each_window(s, [&](std::int64_t pooled, std::int64_t first) {
+    const std::int64_t pixels[4] = {first, first + 1, first + s.w, first + s.w + 1};
+    for (std::int64_t c = 0; c < s.c; ++c) {
+      const int best = argmax[pooled * s.c + c];
+      if (best < 4) dx[pixels[best] * s.c + c] = dy[pooled * s.c + c];
     }
   });
 }

@@ -123,6 +123,32 @@ struct FastBatchNorm : torch::autograd::Function<FastBatchNorm> {
   }
 };
 
+struct ReluPool : torch::autograd::Function<ReluPool> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input) {
+    const at::Tensor x = channels_last(input);
+    const PoolShape shape{.n = x.size(0), .h = x.size(2), .w = x.size(3), .c = x.size(1)};
+    at::Tensor y = new_channels_last({shape.n, shape.c, shape.h / 2, shape.w / 2}, x);
+    const at::Tensor argmax = at::empty(y.sizes(), at::kByte, at::MemoryFormat::ChannelsLast);
+    relu_pool_forward(shape, x.data_ptr<float>(), y.data_ptr<float>(), argmax.data_ptr<std::uint8_t>());
+    context->save_for_backward({argmax});
+    context->saved_data["height"] = shape.h;
+    context->saved_data["width"] = shape.w;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const at::Tensor argmax = context->get_saved_variables()[0];
+    const at::Tensor dy = channels_last(gradients[0]);
+    const PoolShape shape{.n = dy.size(0),
+                          .h = context->saved_data["height"].toInt(),
+                          .w = context->saved_data["width"].toInt(),
+                          .c = dy.size(1)};
+    at::Tensor dx = new_channels_last({shape.n, shape.c, shape.h, shape.w}, dy);
+    relu_pool_backward(shape, argmax.data_ptr<std::uint8_t>(), dy.data_ptr<float>(), dx.data_ptr<float>());
+    return {dx};
+  }
+};
+
 }  // namespace
 
 bool fast_convolution_applies(const ConvAttributes& a) {
@@ -147,5 +173,7 @@ at::Tensor fast_batch_norm(const at::Tensor& x, const NormTensors& norm, const a
   norm.running_variance.lerp_(variance * (count / std::max(count - 1, 1.0)), rate);
   return y;
 }
+
+at::Tensor relu_pool(const at::Tensor& x) { return ReluPool::apply(x); }
 
 }  // namespace octavo::train_detail

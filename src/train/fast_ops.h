@@ -28,4 +28,7 @@ struct NormTensors {
 at::Tensor fast_batch_norm(const at::Tensor& x, const NormTensors& norm, const at::Tensor& shift,
                            const BatchNormAttributes& attributes, bool relu, bool pool);
 
+/// ReLU and 2x2 max pooling by 2; x is float32 in channels-last memory.
+at::Tensor relu_pool(const at::Tensor& x);
+
 }  // namespace octavo::train_detail

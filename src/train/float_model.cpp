@@ -61,11 +61,12 @@ void FloatModel::make_steps() {
   }
 }
 
-/// The kernel pools after conv -> batch norm -> Relu, 2x2 by 2 without padding.
+/// The kernels pool after Relu, 2x2 by 2 without padding.
 bool FloatModel::can_pool(const FusedGroup& group, int index) const {
   const Node& pool = node(index);
   const bool relu = group.activation >= 0 && node(group.activation).op == Op::kRelu;
-  if (!fast_kernels_ || group.batch_norm < 0 || group.add >= 0 || !relu || pool.op != Op::kMaxPool) {
+  const bool conv = node(group.anchor).op == Op::kConv;
+  if (!fast_kernels_ || !conv || group.add >= 0 || !relu || pool.op != Op::kMaxPool) {
     return false;
   }
   const Shape& shape = graph_.value(group.output).shape;
@@ -118,13 +119,14 @@ at::Tensor FloatModel::run_step(const Step& step) {
       y = apply_operator(anchor, x, anchor.op == Op::kAdd ? tensor(group.residual) : at::Tensor());
   }
   if (finished) return y;
+  if (step.pool >= 0) return relu_pool(y);
   if (group.add >= 0) y = y + tensor(group.residual);
   if (group.activation >= 0) {
     const Node& activation = node(group.activation);
     // The group's own intermediate result: nobody else sees it, so ReLU may overwrite it.
     y = activation.op == Op::kRelu ? at::relu_(y) : apply_operator(activation, y, {});
   }
-  return step.pool >= 0 ? apply_operator(node(step.pool), y, {}) : y;
+  return y;
 }
 
 at::Tensor FloatModel::run_gemm(const Node& gemm, const at::Tensor& x) {

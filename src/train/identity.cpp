@@ -1,5 +1,6 @@
 // What a run may be asked for, and what makes two runs the same.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <string_view>
@@ -39,6 +40,22 @@ std::string attributes_text(const Node& node) {
       return fmt::format("{} {}", a.epsilon, a.momentum);
     }
     std::string operator()(const ClipAttributes& a) const { return fmt::format("{} {}", a.min, a.max); }
+    std::string operator()(const ScalarAttributes& a) const { return fmt::format("{} {}", a.alpha, a.beta); }
+    std::string operator()(const AxisAttributes& a) const { return fmt::format("{}", a.axis); }
+    std::string operator()(const SliceAttributes& a) const {
+      return fmt::format("{} {} {}", fmt::join(a.starts, " "), fmt::join(a.ends, " "),
+                         fmt::join(a.steps, " "));
+    }
+    std::string operator()(const PadAttributes& a) const {
+      return fmt::format("{} {} {}", fmt::join(a.before, " "), fmt::join(a.after, " "), a.value);
+    }
+    std::string operator()(const ReshapeAttributes& a) const { return to_string(a.shape); }
+    std::string operator()(const TransposeAttributes& a) const {
+      return fmt::format("{}", fmt::join(a.permutation, " "));
+    }
+    std::string operator()(const ReduceAttributes& a) const {
+      return fmt::format("{} {}", fmt::join(a.axes, " "), a.keep_dims);
+    }
   };
   return std::visit(Visitor{}, node.attributes);
 }

@@ -250,6 +250,42 @@ TEST(BatchNorm, PooledPixelsAndTheirPlacesAgree) {
     }
 }
 
+TEST(ReluPool, EqualsTheDefinition) {
+  for (BatchNormShape shape : grid()) {
+    shape.relu = shape.pool = true;
+    const Problem p(shape);
+    const PoolShape sizes{shape.n, shape.h, shape.w, shape.c};
+    Floats y(p.dy.size(), 0.0F);
+    Floats dx(p.x.size(), 0.0F);
+    const std::int64_t height = shape.h / 2;
+    const std::int64_t width = shape.w / 2;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      const std::int64_t pixel = at / shape.c;
+      std::size_t best = p.x.size();
+      for (std::int64_t k = 0; k < 4; ++k) {
+        const std::int64_t row = pixel / width / height * shape.h + pixel / width % height * 2 + k / 2;
+        const std::int64_t column = pixel % width * 2 + k % 2;
+        const auto candidate = static_cast<std::size_t>((row * shape.w + column) * shape.c + at % shape.c);
+        if (best == p.x.size() || p.x[candidate] > p.x[best]) best = candidate;
+      }
+      y[i] = std::max(0.0F, p.x[best]);
+      if (y[i] > 0) dx[best] = p.dy[i];
+    }
+    const auto expect_equal = [&](auto forward, auto backward, auto s) {
+      Floats own_y(y.size(), NAN);
+      Floats own_dx(dx.size(), NAN);
+      std::vector<std::uint8_t> argmax(y.size(), 99);
+      forward(s, p.x.data(), own_y.data(), argmax.data());
+      backward(s, argmax.data(), p.dy.data(), own_dx.data());
+      EXPECT_EQ(own_y, y) << describe(shape);
+      EXPECT_EQ(own_dx, dx) << describe(shape);
+    };
+    expect_equal(relu_pool_forward, relu_pool_backward, sizes);
+    expect_equal(kernels::plain::relu_pool_forward, kernels::plain::relu_pool_backward, shape);
+  }
+}
+
 TEST(BatchNorm, GradientsMatchFiniteDifferences) {
   for (const bool pool : {false, true}) {
     const Problem p({.n = 2, .h = 3, .w = 2, .c = 2, .relu = true, .pool = pool});

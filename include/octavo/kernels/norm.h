@@ -45,4 +45,18 @@ void batch_norm_backward(const BatchNormShape& shape, const float* x, const floa
                          const BatchNormSaved& saved, const float* dy, float* dx, float* dgamma,
                          float* dbeta);
 
+struct PoolShape {
+  std::int64_t n = 0;
+  std::int64_t h = 0;  ///< Height of x, before pooling.
+  std::int64_t w = 0;  ///< Width of x, before pooling.
+  std::int64_t c = 0;  ///< Fastest in multiples of 8.
+};
+
+/// ReLU and 2x2 max pooling without a normalization: y[n, h/2, w/2, c] and argmax as in BatchNormSaved, from
+/// x[n, h, w, c].
+void relu_pool_forward(const PoolShape& shape, const float* x, float* y, std::uint8_t* argmax);
+
+/// dx[n, h, w, c] from dy (like y) and what forward saved.
+void relu_pool_backward(const PoolShape& shape, const std::uint8_t* argmax, const float* dy, float* dx);
+
 }  // namespace octavo
