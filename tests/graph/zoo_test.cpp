@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "octavo/core/error.h"
@@ -17,16 +18,82 @@ TEST(Zoo, SimpleCnnHasThePublishedSize) {
   EXPECT_EQ(graph.value(graph.output).shape, (Shape{kDynamic, 10}));
 }
 
-TEST(Zoo, Resnet20HasThePublishedSize) {
-  const Graph graph = make_model("resnet20", {}, 1);
-  // 269,722 of the paper's network without projections, and two 1x1 projections with their batch norms.
-  EXPECT_EQ(parameter_count(graph), 269722 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64));
+struct Published {
+  const char* name;
+  ZooInput input;
+  std::int64_t parameters;
+  double macs = 0;  ///< Multiply-accumulates, 1e9; 0: not compared.
+};
+
+constexpr ZooInput kCifar{};
+constexpr ZooInput kCifar1000{.classes = 1000};
+constexpr ZooInput kImageNet{.channels = 3, .height = 224, .width = 224, .classes = 1000};
+
+/// Two 1x1 projections with their batch norms, 16 to 32 and 32 to 64 channels.
+constexpr std::int64_t kProjections = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64);
+
+class ZooParameters : public ::testing::TestWithParam<Published> {};
+
+TEST_P(ZooParameters, EqualThePublishedOnes) {
+  const Graph graph = make_model(GetParam().name, GetParam().input, 1);
+  EXPECT_EQ(parameter_count(graph), GetParam().parameters);
+  EXPECT_EQ(graph.name, GetParam().name);
+  if (GetParam().macs > 0) {
+    EXPECT_NEAR(1e-9 * static_cast<double>(mac_count(graph)), GetParam().macs, 0.005);
+  }
+  EXPECT_EQ(graph.value(graph.output).shape, (Shape{kDynamic, GetParam().input.classes}));
 }
 
-TEST(Zoo, EveryModelIsValidForColourAndGrayImages) {
-  for (const std::string& name : model_names()) {
-    EXPECT_FALSE(model_description(name).empty());
-    EXPECT_NO_THROW(validate(make_model(name, {.channels = 1, .height = 28, .width = 28, .classes = 7}, 3)));
+INSTANTIATE_TEST_SUITE_P(
+    Zoo, ZooParameters,
+    ::testing::Values(
+        // He et al. 2015, table 6: 0.27, 0.46, 0.66 and 0.85 M. Exactly 269,722, 464,154, 658,586 and 853,018
+        // without parameters in the shortcuts (option A; github.com/akamaster/pytorch_resnet_cifar10), and
+        // ours has the projections of option B.
+        Published{"resnet20", kCifar, 269722 + kProjections},
+        Published{"resnet32", kCifar, 464154 + kProjections},
+        Published{"resnet44", kCifar, 658586 + kProjections},
+        Published{"resnet56", kCifar, 853018 + kProjections},
+        // github.com/kuangliu/pytorch-cifar: ResNet18, VGG16, MobileNetV2 with 10 classes.
+        Published{"resnet18", kCifar, 11173962}, Published{"vgg16-bn", kCifar, 14728266},
+        Published{"mobilenet-v2", kCifar, 2296922},
+        // github.com/davidcpage/cifar10-fast: 6,573,120 with a last layer without bias.
+        Published{"resnet9", kCifar, 6573120 + 10},
+        // torchvision.models (num_params and GFLOPS of its weights), 1000 classes: strides change no
+        // parameter.
+        Published{"mobilenet-v3-small", kCifar1000, 2542856}, Published{"squeezenet", kCifar1000, 1235496},
+        Published{"shufflenet-v2", kCifar1000, 2278604}, Published{"resnet18-224", kImageNet, 11689512, 1.81},
+        Published{"resnet50-224", kImageNet, 25557032, 4.09},
+        Published{"mobilenet-v2-224", kImageNet, 3504872, 0.30},
+        // The same with 10 classes: 990 rows of the last layer fewer.
+        Published{"mobilenet-v3-small", kCifar, 2542856 - 990 * 1025},
+        Published{"squeezenet", kCifar, 1235496 - 990 * 513},
+        Published{"shufflenet-v2", kCifar, 2278604 - 990 * 1025},
+        // Huang et al. 2016, table 2: 0.8 M; github.com/andreasveit/densenet-pytorch counts 769,162.
+        Published{"densenet", kCifar, 769162}),
+    [](const auto& param) {
+      std::string name = param.param.name + ("_" + std::to_string(param.param.input.classes));
+      std::ranges::replace(name, '-', '_');
+      return name;
+    });
+
+class ZooModel : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(ZooModel, TakesSmallGreyImages) {
+  EXPECT_FALSE(model_description(GetParam()).empty());
+  const Graph graph = make_model(GetParam(), {.channels = 1, .height = 28, .width = 28, .classes = 7}, 3);
+  EXPECT_EQ(graph.value(graph.output).shape, (Shape{kDynamic, 7}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, ZooModel, ::testing::ValuesIn(model_names()), [](const auto& param) {
+  std::string name = param.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+TEST(Zoo, ModelsTakeOblongImages) {
+  for (const char* name : {"resnet20", "mobilenet-v3-small", "shufflenet-v2", "densenet", "squeezenet"}) {
+    EXPECT_NO_THROW(make_model(name, {.channels = 3, .height = 48, .width = 66, .classes = 2}, 3)) << name;
   }
 }
 
@@ -61,7 +128,13 @@ TEST(Zoo, UnknownModelNamesTheKnownOnes) {
 }
 
 TEST(Zoo, InputTooSmallForTheModelIsRefused) {
-  EXPECT_THROW(make_model("simple-cnn", {.channels = 3, .height = 8, .width = 8}, 1), Error);
+  try {
+    make_model("simple-cnn", {.channels = 3, .height = 8, .width = 8}, 1);
+    FAIL() << "expected an Error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_NE(std::string(error.what()).find("8 x 8"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace

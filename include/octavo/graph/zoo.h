@@ -22,12 +22,15 @@ std::vector<std::string> model_names();
 /// One line on a model, for help.
 std::string model_description(const std::string& name);
 
-/// A freshly initialized model.
-///  - "simple-cnn": 4 x [Conv 3x3 with bias, BatchNorm, ReLU, MaxPool 2], widths 64, 128, 256, 512; global
-///  average
-///    pool; Gemm. 1,558,026 parameters for [3, 32, 32] and 10 classes.
-///  - "resnet20": He et al. 2015 (arXiv 1512.03385), CIFAR form, with 1x1 projection shortcuts (option B).
-/// Throws kUsage for an unknown name (naming the known ones) and kBadInput for an input too small for the
+/// A freshly initialized model. Sources, forms and how they differ from the papers stand beside each
+/// architecture (src/graph/zoo_*.cpp) and in docs/models.md; parameters as published are a test.
+///
+/// Names ending in "-224" are ImageNet forms, which begin by making the image four times smaller; the others
+/// are CIFAR forms, for images of 28 to 64 pixels or so. Either takes images of any size, square or not, that
+/// its windows fit. Residual networks have 1x1 projection shortcuts (option B of He et al.) where shapes
+/// change.
+///
+/// Throws kUsage for an unknown name (naming the known ones) and kBadInput for an image too small for the
 /// model.
 Graph make_model(const std::string& name, const ZooInput& input, std::uint64_t seed);
 
