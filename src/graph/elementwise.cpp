@@ -58,6 +58,14 @@ float apply_binary(Op op, float a, float b) {
   }
 }
 
+float apply_prelu(float x, float slope) { return x < 0 ? slope * x : x; }
+
+float apply_batch_norm(const BatchNormAttributes& attributes, float x, const BatchNormChannel& channel) {
+  const double centred = static_cast<double>(x) - channel.mean;
+  const double deviation = std::sqrt(static_cast<double>(channel.variance) + attributes.epsilon);
+  return static_cast<float>(centred / deviation * channel.scale + channel.bias);
+}
+
 std::optional<Shape> broadcast_shapes(const Shape& a, const Shape& b) {
   const std::size_t rank = std::max(a.size(), b.size());
   Shape result(rank);

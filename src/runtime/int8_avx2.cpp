@@ -16,6 +16,9 @@ namespace octavo {
 namespace {
 
 #include "runtime/int8_loops.h"
+//
+#include "runtime/int8_depthwise_loops.h"
+#include "runtime/int8_elementwise_loops.h"
 
 /// Rows x 16 sums in 2 * Rows registers; each step multiplies one pair of k.
 template <int Rows>
@@ -67,6 +70,28 @@ struct Avx2 {
       default:
         return tile_rows<1>(a, stride, pairs, b, sums);
     }
+  }
+
+  static void depthwise(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
+                        const std::int16_t* weights, std::int32_t* sums) {
+    __m256i low = _mm256_setzero_si256();
+    __m256i high = _mm256_setzero_si256();
+    for (std::int64_t p = 0; p < pairs; ++p) {
+      const auto load = [&](const std::uint8_t* tap) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap + channel));
+      };
+      const auto weight = [&](std::int64_t half) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + (2 * p + half) * 16));
+      };
+      const __m128i a = load(taps[2 * p]);
+      const __m128i b = load(taps[2 * p + 1]);
+      const __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+      const __m256i second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
+      low = _mm256_add_epi32(low, _mm256_madd_epi16(first, weight(0)));
+      high = _mm256_add_epi32(high, _mm256_madd_epi16(second, weight(1)));
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(sums), low);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(sums + 8), high);
   }
 
   /// Eight sums to integers of the output, before the zero point.
@@ -251,20 +276,30 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
   share_out(batch * tiles.rows * tiles.columns, kRows, conv.panels, threads, work);
 }
 
-void run_either(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
-                void* y, int threads) {
-  if (conv.algorithm == Int8Conv::Algorithm::kWinograd) {
-    run_winograd(conv, batch, x, residual, y, threads);
-  } else {
-    run_conv<Avx2>(conv, batch, x, residual, y, threads);
+void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+          void* y, int threads) {
+  switch (conv.algorithm) {
+    case Int8Conv::Algorithm::kWinograd:
+      return run_winograd(conv, batch, x, residual, y, threads);
+    case Int8Conv::Algorithm::kDepthwise:
+      return run_depthwise<Avx2>(conv, batch, x, residual, y, threads);
+    case Int8Conv::Algorithm::kDirect:
+      return run_conv<Avx2>(conv, batch, x, residual, y, threads);
   }
 }
 
 }  // namespace
 
 const Int8Kernels& int8_kernels_avx2() {
-  static constexpr Int8Kernels kTable{"avx2",       true, run_either,    max_pool,
-                                      average_pool, add,  quantize_nchw, dequantize_nhwc};
+  static constexpr Int8Kernels kTable{.isa = "avx2",
+                                      .winograd = true,
+                                      .conv = conv,
+                                      .max_pool = max_pool,
+                                      .average_pool = average_pool,
+                                      .binary = binary,
+                                      .map = map,
+                                      .quantize = quantize_nchw,
+                                      .dequantize = dequantize_flat};
   return kTable;
 }
 

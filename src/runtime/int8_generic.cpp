@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "octavo/core/parallel.h"
@@ -11,6 +12,9 @@ namespace octavo {
 namespace {
 
 #include "runtime/int8_loops.h"
+//
+#include "runtime/int8_depthwise_loops.h"
+#include "runtime/int8_elementwise_loops.h"
 
 struct Generic {
   static constexpr std::int64_t kRows = 4;
@@ -34,17 +38,44 @@ struct Generic {
     }
   }
 
+  static void depthwise(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
+                        const std::int16_t* weights, std::int32_t* sums) {
+    std::fill_n(sums, Int8Conv::kPanel, 0);
+    for (std::int64_t p = 0; p < pairs; ++p) {
+      const std::uint8_t* a = taps[2 * p] + channel;
+      const std::uint8_t* b = taps[2 * p + 1] + channel;
+      const std::int16_t* w = weights + p * 2 * Int8Conv::kPanel;
+      for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) sums[j] += a[j] * w[2 * j] + b[j] * w[2 * j + 1];
+    }
+  }
+
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums, std::int64_t width,
                      const std::uint8_t* residual, void* y, std::int64_t offset) {
     finish_scalar(conv, index, sums, width, residual, y, offset);
   }
 };
 
+void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+          void* y, int threads) {
+  if (conv.algorithm == Int8Conv::Algorithm::kDepthwise) {
+    run_depthwise<Generic>(conv, batch, x, residual, y, threads);
+  } else {
+    run_conv<Generic>(conv, batch, x, residual, y, threads);
+  }
+}
+
 }  // namespace
 
 const Int8Kernels& int8_kernels_generic() {
-  static constexpr Int8Kernels kTable{"generic",    false, run_conv<Generic>, max_pool,
-                                      average_pool, add,   quantize_nchw,     dequantize_nhwc};
+  static constexpr Int8Kernels kTable{.isa = "generic",
+                                      .winograd = false,
+                                      .conv = conv,
+                                      .max_pool = max_pool,
+                                      .average_pool = average_pool,
+                                      .binary = binary,
+                                      .map = map,
+                                      .quantize = quantize_nchw,
+                                      .dequantize = dequantize_flat};
   return kTable;
 }
 

@@ -16,21 +16,47 @@ std::size_t packed_offset(std::int64_t panel, std::int64_t pairs, std::int64_t k
 void pack_direct(const IntegerConv& conv, Int8Conv& result) {
   const std::int64_t group_in = conv.c_in / conv.window.group;
   const std::int64_t group_out = conv.c_out / conv.window.group;
+  const std::int64_t merged = conv.window.group / result.window.group;
+  const std::int64_t merged_out = group_out * merged;
   const std::int64_t taps = conv.window.kernel[0] * conv.window.kernel[1];
   const std::int64_t pairs = (result.k + 1) / 2;
   result.weights.assign(
-      static_cast<std::size_t>(conv.window.group * result.panels * pairs * 2 * Int8Conv::kPanel), 0);
+      static_cast<std::size_t>(result.window.group * result.panels * pairs * 2 * Int8Conv::kPanel), 0);
   const auto source = conv.weight.data<std::int8_t>();
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
-    const std::int64_t panel = m / group_out * result.panels + m % group_out / Int8Conv::kPanel;
-    const std::int64_t column = m % group_out % Int8Conv::kPanel;
+    const std::int64_t panel = m / merged_out * result.panels + m % merged_out / Int8Conv::kPanel;
+    const std::int64_t column = m % merged_out % Int8Conv::kPanel;
+    const std::int64_t first = m / group_out % merged * group_in;  // Channel of the merged group.
     for (std::int64_t tap = 0; tap < taps; ++tap) {
       for (std::int64_t c = 0; c < group_in; ++c) {
-        result.weights[packed_offset(panel, pairs, tap * group_in + c, column)] =
+        result.weights[packed_offset(panel, pairs, tap * group_in * merged + first + c, column)] =
             source[static_cast<std::size_t>((m * group_in + c) * taps + tap)];
       }
     }
   }
+}
+
+/// [panel][pair of taps][column][2]
+void pack_depthwise(const IntegerConv& conv, Int8Conv& result) {
+  const std::int64_t taps = conv.window.kernel[0] * conv.window.kernel[1];
+  const std::int64_t pairs = (taps + 1) / 2;
+  const auto source = conv.weight.data<std::int8_t>();
+  result.weights.assign(static_cast<std::size_t>(result.panels * pairs * 2 * Int8Conv::kPanel), 0);
+  for (std::int64_t m = 0; m < conv.c_out; ++m) {
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      result.weights[packed_offset(m / Int8Conv::kPanel, pairs, tap, m % Int8Conv::kPanel)] =
+          source[static_cast<std::size_t>(m * taps + tap)];
+    }
+  }
+}
+
+/// How many groups to treat as one, so that a panel of output channels is as full as may be.
+std::int64_t groups_to_merge(const IntegerConv& conv) {
+  const std::int64_t group = conv.window.group;
+  const std::int64_t group_out = conv.c_out / group;
+  std::int64_t merged = std::min(group, std::max<std::int64_t>(1, Int8Conv::kPanel / group_out));
+  while (group % merged != 0) --merged;
+  return merged;
 }
 
 /// 4 * G g G^T of a 3x3 filter, in whole numbers.
@@ -90,6 +116,10 @@ bool winograd_applies(const IntegerConv& conv) {
   return true;
 }
 
+bool depthwise_applies(const IntegerConv& conv) {
+  return conv.window.group > 1 && conv.window.group == conv.c_in && conv.c_in == conv.c_out;
+}
+
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
                            bool pool2x2) {
   Int8Conv result;
@@ -102,15 +132,21 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.window = conv.window;
   result.algorithm = algorithm;
   result.pool2x2 = pool2x2;
-  const std::int64_t group_out = conv.c_out / conv.window.group;
-  result.k = conv.window.kernel[0] * conv.window.kernel[1] * (conv.c_in / conv.window.group);
+  // A depthwise kernel goes over all channels as one group.
+  const bool depthwise = algorithm == Int8Conv::Algorithm::kDepthwise;
+  if (!depthwise) result.window.group /= groups_to_merge(conv);
+  const std::int64_t groups = depthwise ? 1 : result.window.group;
+  const std::int64_t group_out = conv.c_out / groups;
+  result.k = conv.window.kernel[0] * conv.window.kernel[1] * (conv.c_in / groups);
   result.panels = (group_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
   if (algorithm == Int8Conv::Algorithm::kWinograd) {
     pack_winograd(conv, result);
+  } else if (depthwise) {
+    pack_depthwise(conv, result);
   } else {
     pack_direct(conv, result);
   }
-  result.bias.assign(static_cast<std::size_t>(conv.window.group * result.panels * Int8Conv::kPanel), 0.0F);
+  result.bias.assign(static_cast<std::size_t>(groups * result.panels * Int8Conv::kPanel), 0.0F);
   result.multiplier.assign(result.bias.size(), 0.0F);
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
     const std::int64_t panel = m / group_out * result.panels + m % group_out / Int8Conv::kPanel;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/integer_groups.h"
+#include "runtime/walk.h"
 
 namespace octavo {
 
@@ -14,7 +15,7 @@ namespace octavo {
 struct Int8Conv {
   std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1;
   std::int64_t c_in = 0, c_out = 0;
-  ConvAttributes window;
+  ConvAttributes window;  ///< Groups of few channels are merged into one whose weights hold zeros.
 
   // Weights as int16 so that a multiply-add of pairs is exact: no saturation on any CPU.
   // [group][panel of kPanel output channels][pair of k][channel in panel][2], k running over (ky, kx,
@@ -27,8 +28,8 @@ struct Int8Conv {
   std::vector<float> bias;
   std::vector<float> multiplier;
 
-  /// How the weights are packed. Both ways give the same bits.
-  enum class Algorithm { kDirect, kWinograd };
+  /// How the weights are packed. All ways give the same bits.
+  enum class Algorithm { kDirect, kWinograd, kDepthwise };
   Algorithm algorithm = Algorithm::kDirect;
   /// The output is reduced by a 2x2, stride 2 max pool before it is rounded: y is [batch, out_h / 2, out_w /
   /// 2, c_out]. Rounding is monotone, so this equals pooling the rounded integers.
@@ -54,6 +55,9 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
 /// True for 3x3, stride 1 convolutions with enough input channels, whose fourfold sums stay in int32.
 bool winograd_applies(const IntegerConv& conv);
 
+/// True for one filter a channel.
+bool depthwise_applies(const IntegerConv& conv);
+
 /// A pooling window over [batch, h, w, c].
 struct Int8Pool {
   std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1, channels = 0;
@@ -71,16 +75,20 @@ struct Int8Kernels {
                void* y, int threads);
   void (*max_pool)(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
                    int threads);
-  void (*average_pool)(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
-                       int threads);
-  void (*add)(const IntegerAdd& add, std::int64_t count, const std::uint8_t* a, const std::uint8_t* b,
-              std::uint8_t* y, int threads);
+  /// y: uint8, or float where the parameters say so.
+  void (*average_pool)(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, void* y, int threads);
+  /// Operands of the walk: y, a, b.
+  void (*binary)(const IntegerBinary& binary, const Walk& walk, const std::uint8_t* a, const std::uint8_t* b,
+                 std::uint8_t* y, int threads);
+  /// Copies x, each integer replaced by its entry in a table unless `tables` is null. Operands of the walk:
+  /// y, x and, where tables differ along an axis, the index of the table.
+  void (*map)(const Walk& walk, const std::uint8_t* tables, const std::uint8_t* x, std::uint8_t* y,
+              int threads);
   /// float [batch, channels, plane] to uint8 [batch, plane, channels].
   void (*quantize)(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
                    const float* x, std::uint8_t* y, int threads);
-  /// uint8 [batch, plane, channels] to float [batch, channels, plane].
-  void (*dequantize)(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
-                     const std::uint8_t* x, float* y, int threads);
+  void (*dequantize)(const QuantParams& params, std::int64_t count, const std::uint8_t* x, float* y,
+                     int threads);
 };
 
 /// Portable C++.

@@ -195,8 +195,7 @@ void max_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, s
   });
 }
 
-void average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
-                  int threads) {
+void average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, void* y, int threads) {
   const IntegerAverage& p = pool.parameters;
   const auto& w = p.window;
   for_each_window(pool, batch, threads, [&](auto n, auto oy, auto ox, auto top, auto left) {
@@ -221,76 +220,17 @@ void average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* 
           for (std::int64_t c = 0; c < width; ++c) sums[c] += source[c];
         }
       }
-      std::uint8_t* target = y + ((n * pool.out_h + oy) * pool.out_w + ox) * pool.channels + c0;
+      const std::int64_t offset = ((n * pool.out_h + oy) * pool.out_w + ox) * pool.channels + c0;
       for (std::int64_t c = 0; c < width; ++c) {
         const float value = average(sums[c] - inside * p.x_zero_point, count, p.multiplier);
-        target[c] = static_cast<std::uint8_t>(requantize(value, p.y_zero_point, p.y_min, p.y_max));
+        if (p.output_is_float) {
+          static_cast<float*>(y)[offset + c] = value;
+        } else {
+          static_cast<std::uint8_t*>(y)[offset + c] =
+              static_cast<std::uint8_t>(requantize(value, p.y_zero_point, p.y_min, p.y_max));
+        }
       }
     }
   });
-}
-
-void add(const IntegerAdd& p, std::int64_t count, const std::uint8_t* a, const std::uint8_t* b,
-         std::uint8_t* y, int threads) {
-  parallel_for(
-      count, 4096,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const float first = static_cast<float>(a[i] - p.a_zero_point) * p.a_multiplier;
-          const float sum = add_residual(first, b[i], p.b_zero_point, p.b_multiplier);
-          y[i] = static_cast<std::uint8_t>(requantize(sum, p.y_zero_point, p.y_min, p.y_max));
-        }
-      },
-      threads);
-}
-
-void quantize_nchw(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
-                   const float* x, std::uint8_t* y, int threads) {
-  const float scale = params.scale();
-  const std::int32_t zero_point = params.zero_point();
-  const auto lo = static_cast<float>(params.qmin - zero_point);
-  const auto hi = static_cast<float>(params.qmax - zero_point);
-  parallel_for(
-      batch, 1,
-      [&](std::int64_t begin, std::int64_t end) {
-        constexpr std::int64_t kChunk = 512;
-        std::uint8_t line[kChunk];
-        for (std::int64_t n = begin; n < end; ++n) {
-          for (std::int64_t p0 = 0; p0 < plane; p0 += kChunk) {
-            const std::int64_t width = std::min(kChunk, plane - p0);
-            for (std::int64_t c = 0; c < channels; ++c) {
-              const float* source = x + (n * channels + c) * plane + p0;
-              // quantize() of core/quant.h without branches, for the vectorizer.
-              for (std::int64_t i = 0; i < width; ++i) {
-                float q = source[i] / scale;
-                q = q > lo ? q : lo;
-                q = q < hi ? q : hi;
-                line[i] =
-                    static_cast<std::uint8_t>(static_cast<std::int32_t>(__builtin_rintf(q)) + zero_point);
-              }
-              std::uint8_t* target = y + (n * plane + p0) * channels + c;
-              for (std::int64_t i = 0; i < width; ++i) target[i * channels] = line[i];
-            }
-          }
-        }
-      },
-      threads);
-}
-
-void dequantize_nhwc(const QuantParams& params, std::int64_t batch, std::int64_t channels, std::int64_t plane,
-                     const std::uint8_t* x, float* y, int threads) {
-  parallel_for(
-      batch, 1,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t n = begin; n < end; ++n) {
-          for (std::int64_t c = 0; c < channels; ++c) {
-            for (std::int64_t i = 0; i < plane; ++i) {
-              y[(n * channels + c) * plane + i] =
-                  octavo::dequantize(x[(n * plane + i) * channels + c], params.scale(), params.zero_point());
-            }
-          }
-        }
-      },
-      threads);
 }
 // NOLINTEND(llvm-header-guard)

@@ -1,44 +1,31 @@
 #include "runtime/int8_steps.h"
 
 #include <cstring>
-#include <functional>
+
+#include "runtime/function_step.h"
 
 namespace octavo {
 namespace {
 
-/// A step that is a function: the kernels need no state beyond what the function captured.
-class FunctionStep final : public Step {
- public:
-  FunctionStep(std::string label, std::function<void(const StepArguments&)> body)
-      : Step(std::move(label)), body_(std::move(body)) {}
-  void run(const StepArguments& arguments) const override { body_(arguments); }
-
- private:
-  std::function<void(const StepArguments&)> body_;
-};
-
-std::unique_ptr<Step> function_step(const std::string& label,
-                                    std::function<void(const StepArguments&)> body) {
-  return std::make_unique<FunctionStep>(label, std::move(body));
-}
-
 std::string with_isa(const std::string& label) { return label + " [int8 " + int8_kernels().isa + "]"; }
 
-/// Elements of one channel of one image.
-std::int64_t plane_of(const Shape& shape) {
-  std::int64_t plane = 1;
-  for (std::size_t i = 2; i < shape.size(); ++i) plane *= shape[i];
-  return plane;
+const char* kernel_name(Int8Conv::Algorithm algorithm) {
+  switch (algorithm) {
+    case Int8Conv::Algorithm::kWinograd:
+      return " winograd";
+    case Int8Conv::Algorithm::kDepthwise:
+      return " depthwise";
+    default:
+      return "";
+  }
 }
 
 }  // namespace
 
 std::unique_ptr<Step> make_int8_conv_step(const std::string& label, Int8Conv conv, std::int64_t batch,
                                           BufferId x, BufferId residual, BufferId y) {
-  const bool winograd = conv.algorithm == Int8Conv::Algorithm::kWinograd;
-  return function_step(with_isa(winograd ? label + " winograd" : label), [conv = std::move(conv), batch, x,
-                                                                          residual,
-                                                                          y](const StepArguments& a) {
+  const std::string text = with_isa(label + kernel_name(conv.algorithm));
+  return function_step(text, [conv = std::move(conv), batch, x, residual, y](const StepArguments& a) {
     const std::uint8_t* other = residual >= 0 ? a.buffer<const std::uint8_t>(residual) : nullptr;
     int8_kernels().conv(conv, batch, a.buffer<const std::uint8_t>(x), other, a.buffer<void>(y), a.threads);
   });
@@ -47,47 +34,46 @@ std::unique_ptr<Step> make_int8_conv_step(const std::string& label, Int8Conv con
 std::unique_ptr<Step> make_int8_pool_step(const std::string& label, bool average, const Int8Pool& pool,
                                           std::int64_t batch, BufferId x, BufferId y) {
   return function_step(with_isa(label), [average, pool, batch, x, y](const StepArguments& a) {
-    const auto kernel = average ? int8_kernels().average_pool : int8_kernels().max_pool;
-    kernel(pool, batch, a.buffer<const std::uint8_t>(x), a.buffer<std::uint8_t>(y), a.threads);
+    const auto* source = a.buffer<const std::uint8_t>(x);
+    if (average) {
+      int8_kernels().average_pool(pool, batch, source, a.buffer<void>(y), a.threads);
+    } else {
+      int8_kernels().max_pool(pool, batch, source, a.buffer<std::uint8_t>(y), a.threads);
+    }
   });
 }
 
-std::unique_ptr<Step> make_int8_add_step(const std::string& label, const IntegerAdd& add, std::int64_t count,
-                                         BufferId a, BufferId b, BufferId y) {
-  return function_step(with_isa(label), [add, count, a, b, y](const StepArguments& s) {
-    int8_kernels().add(add, count, s.buffer<const std::uint8_t>(a), s.buffer<const std::uint8_t>(b),
-                       s.buffer<std::uint8_t>(y), s.threads);
+std::unique_ptr<Step> make_int8_binary_step(const std::string& label, const IntegerBinary& binary,
+                                            const Walk& walk, BufferId a, BufferId b, BufferId y) {
+  return function_step(with_isa(label), [binary, walk = simplified(walk), a, b, y](const StepArguments& s) {
+    int8_kernels().binary(binary, walk, s.buffer<const std::uint8_t>(a), s.buffer<const std::uint8_t>(b),
+                          s.buffer<std::uint8_t>(y), s.threads);
   });
+}
+
+std::unique_ptr<Step> make_int8_map_step(const std::string& label, const Walk& walk,
+                                         std::vector<std::uint8_t> tables, BufferId x, BufferId y) {
+  return function_step(
+      with_isa(label), [walk = simplified(walk), tables = std::move(tables), x, y](const StepArguments& a) {
+        int8_kernels().map(walk, tables.empty() ? nullptr : tables.data(), a.buffer<const std::uint8_t>(x),
+                           a.buffer<std::uint8_t>(y), a.threads);
+      });
 }
 
 std::unique_ptr<Step> make_quantize_step(const std::string& label, const QuantParams& params,
-                                         const Shape& shape, BufferId x, BufferId y) {
-  return function_step(with_isa(label), [params, shape, x, y](const StepArguments& a) {
-    int8_kernels().quantize(params, shape[0], shape[1], plane_of(shape), a.buffer<const float>(x),
+                                         const Shape& shape, bool transposes, BufferId x, BufferId y) {
+  const std::int64_t image = element_count(shape) / shape[0];
+  const std::int64_t channels = transposes && shape.size() == 4 ? shape[1] : 1;
+  return function_step(with_isa(label), [params, shape, channels, image, x, y](const StepArguments& a) {
+    int8_kernels().quantize(params, shape[0], channels, image / channels, a.buffer<const float>(x),
                             a.buffer<std::uint8_t>(y), a.threads);
   });
 }
 
 std::unique_ptr<Step> make_dequantize_step(const std::string& label, const QuantParams& params,
-                                           const Shape& shape, BufferId x, BufferId y) {
-  return function_step(with_isa(label), [params, shape, x, y](const StepArguments& a) {
-    int8_kernels().dequantize(params, shape[0], shape[1], plane_of(shape), a.buffer<const std::uint8_t>(x),
-                              a.buffer<float>(y), a.threads);
-  });
-}
-
-std::unique_ptr<Step> make_flatten_step(const std::string& label, const Shape& shape, BufferId x,
-                                        BufferId y) {
-  const std::int64_t plane = plane_of(shape);
-  if (plane == 1) return make_copy_step(label, static_cast<std::size_t>(shape[0] * shape[1]), x, y);
-  return function_step(label, [shape, plane, x, y](const StepArguments& a) {
-    const auto* source = a.buffer<const std::uint8_t>(x);
-    auto* target = a.buffer<std::uint8_t>(y);
-    for (std::int64_t n = 0; n < shape[0]; ++n) {
-      for (std::int64_t c = 0; c < shape[1]; ++c) {
-        for (std::int64_t i = 0; i < plane; ++i) *target++ = source[(n * plane + i) * shape[1] + c];
-      }
-    }
+                                           std::int64_t count, BufferId x, BufferId y) {
+  return function_step(with_isa(label), [params, count, x, y](const StepArguments& a) {
+    int8_kernels().dequantize(params, count, a.buffer<const std::uint8_t>(x), a.buffer<float>(y), a.threads);
   });
 }
 
@@ -95,6 +81,12 @@ std::unique_ptr<Step> make_copy_step(const std::string& label, std::size_t bytes
   return function_step(label, [bytes, x, y](const StepArguments& a) {
     std::memcpy(a.buffer<void>(y), a.buffer<const void>(x), bytes);
   });
+}
+
+std::unique_ptr<Step> make_fill_step(const std::string& label, std::uint8_t byte, std::size_t bytes,
+                                     BufferId y) {
+  return function_step(
+      label, [byte, bytes, y](const StepArguments& a) { std::memset(a.buffer<void>(y), byte, bytes); });
 }
 
 std::unique_ptr<Step> make_observe_step(const std::string& label, ValueId value, std::int64_t count,

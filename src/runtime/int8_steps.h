@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/int8_kernels.h"
 #include "runtime/step.h"
@@ -13,16 +14,22 @@ std::unique_ptr<Step> make_int8_conv_step(const std::string& label, Int8Conv con
                                           BufferId x, BufferId residual, BufferId y);
 std::unique_ptr<Step> make_int8_pool_step(const std::string& label, bool average, const Int8Pool& pool,
                                           std::int64_t batch, BufferId x, BufferId y);
-std::unique_ptr<Step> make_int8_add_step(const std::string& label, const IntegerAdd& add, std::int64_t count,
-                                         BufferId a, BufferId b, BufferId y);
-/// float NCHW to uint8 NHWC, and back.
+/// Operands of the walk: y, a, b.
+std::unique_ptr<Step> make_int8_binary_step(const std::string& label, const IntegerBinary& binary,
+                                            const Walk& walk, BufferId a, BufferId b, BufferId y);
+/// Copies, through tables unless they are empty. Operands of the walk: y, x[, table].
+std::unique_ptr<Step> make_int8_map_step(const std::string& label, const Walk& walk,
+                                         std::vector<std::uint8_t> tables, BufferId x, BufferId y);
+/// float to uint8, [N, C, H, W] to NHWC where it `transposes`, in the same order otherwise.
 std::unique_ptr<Step> make_quantize_step(const std::string& label, const QuantParams& params,
-                                         const Shape& shape, BufferId x, BufferId y);
+                                         const Shape& shape, bool transposes, BufferId x, BufferId y);
+/// uint8 to float in the same order.
 std::unique_ptr<Step> make_dequantize_step(const std::string& label, const QuantParams& params,
-                                           const Shape& shape, BufferId x, BufferId y);
-/// Bytes as they are, uint8 NHWC to uint8 NCHW order: Flatten of a map larger than 1x1.
-std::unique_ptr<Step> make_flatten_step(const std::string& label, const Shape& shape, BufferId x, BufferId y);
+                                           std::int64_t count, BufferId x, BufferId y);
 std::unique_ptr<Step> make_copy_step(const std::string& label, std::size_t bytes, BufferId x, BufferId y);
+/// Every byte of y.
+std::unique_ptr<Step> make_fill_step(const std::string& label, std::uint8_t byte, std::size_t bytes,
+                                     BufferId y);
 /// Hands a plain float value to the run's observer.
 std::unique_ptr<Step> make_observe_step(const std::string& label, ValueId value, std::int64_t count,
                                         BufferId x);

@@ -6,13 +6,10 @@
 #include <limits>
 
 #include "octavo/core/error.h"
+#include "octavo/graph/elementwise.h"
 
 namespace octavo {
 namespace {
-
-bool uint8_quantized(const Value& value) {
-  return value.quant && value.quant->dtype == DType::kUInt8 && !value.quant->per_channel();
-}
 
 /// Integers between which the activation keeps the output: the quantized bounds within the container's range.
 void set_output(const QuantParams& y, const ClipAttributes& bounds, std::int32_t& zero_point,
@@ -24,37 +21,23 @@ void set_output(const QuantParams& y, const ClipAttributes& bounds, std::int32_t
   if (std::isfinite(bounds.max)) hi = quantize(bounds.max, y.scale(), y.zero_point(), y.qmin, y.qmax);
 }
 
+/// int8 [K, M] as [M, K].
+Tensor transposed(const Tensor& weight) {
+  Tensor result({weight.dim(1), weight.dim(0)}, DType::kInt8);
+  const auto rows = static_cast<std::size_t>(weight.dim(0));
+  const auto columns = static_cast<std::size_t>(weight.dim(1));
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c)
+      result.data<std::int8_t>()[c * rows + r] = weight.data<std::int8_t>()[r * columns + c];
+  }
+  return result;
+}
+
 float ratio(float numerator, float denominator) {
   return static_cast<float>(static_cast<double>(numerator) / static_cast<double>(denominator));
 }
 
 }  // namespace
-
-bool runs_in_integers(const Graph& graph, const FusedGroup& group) {
-  const Node& anchor = graph.nodes[static_cast<std::size_t>(group.anchor)];
-  const Value& x = graph.value(group.input);
-  const Value& y = graph.value(group.output);
-  if (!uint8_quantized(x) || group.batch_norm >= 0) return false;
-  if (group.residual != kNoValue && !uint8_quantized(graph.value(group.residual))) return false;
-  switch (anchor.op) {
-    case Op::kConv:
-    case Op::kGemm: {
-      const auto& w = graph.value(anchor.inputs[1]).quant;
-      const bool weights = w && w->dtype == DType::kInt8 && (!w->per_channel() || w->axis == 0) &&
-                           std::ranges::all_of(w->zero_points, [](std::int32_t z) { return z == 0; });
-      return weights && (!y.quant || uint8_quantized(y));
-    }
-    case Op::kMaxPool:
-    case Op::kFlatten:
-      return y.quant == x.quant;
-    case Op::kAveragePool:
-    case Op::kGlobalAveragePool:
-    case Op::kAdd:
-      return uint8_quantized(y);
-    default:
-      return false;
-  }
-}
 
 IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group) {
   const Node& anchor = graph.nodes[static_cast<std::size_t>(group.anchor)];
@@ -66,10 +49,11 @@ IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group) {
   IntegerConv result;
   if (anchor.op == Op::kConv) result.window = anchor.as<ConvAttributes>();
   result.weight = quantize(*weight.constant, w);
-  if (anchor.op == Op::kGemm)
-    result.weight = result.weight.reshaped({weight.shape[0], weight.shape[1], 1, 1});
-  result.c_out = weight.shape[0];
-  result.c_in = weight.shape[1] * result.window.group;
+  if (anchor.op == Op::kMatMul) result.weight = transposed(result.weight);
+  if (anchor.op != Op::kConv)
+    result.weight = result.weight.reshaped({result.weight.dim(0), result.weight.dim(1), 1, 1});
+  result.c_out = result.weight.dim(0);
+  result.c_in = result.weight.dim(1) * result.window.group;
   result.x_zero_point = x.zero_point();
 
   const auto channels = static_cast<std::size_t>(result.c_out);
@@ -110,33 +94,110 @@ IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group) {
   return result;
 }
 
-IntegerAverage lower_integer_average(const Graph& graph, const Node& node) {
-  const QuantParams& x = *graph.value(node.inputs[0]).quant;
-  const QuantParams& y = *graph.value(node.output).quant;
+IntegerAverage lower_integer_average(const Graph& graph, const FusedGroup& group) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(group.anchor)];
+  const QuantParams& x = *graph.value(group.input).quant;
+  const auto& y = graph.value(group.output).quant;
   IntegerAverage result;
   if (node.op == Op::kAveragePool) {
     result.window = node.as<PoolAttributes>();
   } else {
-    const Shape& shape = graph.value(node.inputs[0]).shape;
+    const Shape& shape = graph.value(group.input).shape;
     result.window.kernel = {shape[2], shape[3]};
   }
   result.x_zero_point = x.zero_point();
-  result.multiplier = ratio(x.scale(), y.scale());
-  set_output(y, {}, result.y_zero_point, result.y_min, result.y_max);
+  result.multiplier = ratio(x.scale(), y ? y->scale() : 1.0F);
+  result.output_is_float = !y;
+  if (y) set_output(*y, {}, result.y_zero_point, result.y_min, result.y_max);
   return result;
 }
 
-IntegerAdd lower_integer_add(const Graph& graph, const FusedGroup& group) {
+IntegerBinary lower_integer_binary(const Graph& graph, const FusedGroup& group) {
   const Node& node = graph.nodes[static_cast<std::size_t>(group.anchor)];
   const QuantParams& a = *graph.value(node.inputs[0]).quant;
   const QuantParams& b = *graph.value(node.inputs[1]).quant;
   const QuantParams& y = *graph.value(group.output).quant;
-  IntegerAdd result;
+  IntegerBinary result;
+  result.product = node.op == Op::kMul;
   result.a_zero_point = a.zero_point();
   result.b_zero_point = b.zero_point();
-  result.a_multiplier = ratio(a.scale(), y.scale());
-  result.b_multiplier = ratio(b.scale(), y.scale());
+  if (result.product) {
+    result.a_multiplier = requantize_multiplier(a.scale(), b.scale(), y.scale());
+  } else {
+    result.a_multiplier = ratio(a.scale(), y.scale());
+    result.b_multiplier = ratio(b.scale(), y.scale());
+    if (node.op == Op::kSub) result.b_multiplier = -result.b_multiplier;
+  }
   set_output(y, activation_bounds(graph, group), result.y_zero_point, result.y_min, result.y_max);
+  return result;
+}
+
+std::optional<int> table_axis(const Graph& graph, const Node& node) {
+  if (is_unary(node.op)) return QuantParams::kPerTensor;
+  if (node.op == Op::kBatchNormalization) return 1;
+  if (!is_binary(node.op) && node.op != Op::kPRelu) return std::nullopt;
+  const bool first = graph.value(node.inputs[0]).constant.has_value();
+  const Value& constant = graph.value(node.inputs[first ? 0 : 1]);
+  const Value& x = graph.value(node.inputs[first ? 1 : 0]);
+  if (!constant.constant || x.shape != graph.value(node.output).shape) return std::nullopt;
+  int axis = QuantParams::kPerTensor;
+  const std::size_t skipped = x.shape.size() - constant.shape.size();
+  for (std::size_t i = 0; i < constant.shape.size(); ++i) {
+    if (constant.shape[i] == 1) continue;
+    if (axis != QuantParams::kPerTensor) return std::nullopt;
+    axis = static_cast<int>(skipped + i);
+  }
+  return axis;
+}
+
+IntegerTable lower_integer_table(const Graph& graph, const FusedGroup& group) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(group.anchor)];
+  const QuantParams& x = *graph.value(group.input).quant;
+  const QuantParams& y = *graph.value(group.output).quant;
+  const ClipAttributes bounds = activation_bounds(graph, group);
+  std::vector<Tensor> constants;
+  for (const ValueId id : node.inputs) {
+    const Value& value = graph.value(id);
+    constants.push_back(!value.constant ? Tensor()
+                        : value.quant   ? dequantize(quantize(*value.constant, *value.quant), *value.quant)
+                                        : *value.constant);
+  }
+  const auto constant = [&](std::size_t input, std::size_t i) { return constants[input].data<float>()[i]; };
+  const auto function = [&](float real, std::size_t i) {
+    if (is_unary(node.op)) return apply_unary(node, real);
+    if (node.op == Op::kBatchNormalization) {
+      return apply_batch_norm(node.as<BatchNormAttributes>(), real,
+                              {.scale = constant(1, i),
+                               .bias = constant(2, i),
+                               .mean = constant(3, i),
+                               .variance = constant(4, i)});
+    }
+    if (node.op == Op::kPRelu) return apply_prelu(real, constant(1, i));
+    return graph.value(node.inputs[0]).constant ? apply_binary(node.op, constant(0, i), real)
+                                                : apply_binary(node.op, real, constant(1, i));
+  };
+  IntegerTable result{.axis = table_axis(graph, node).value(), .values = {}};
+  const std::size_t count =
+      result.axis == QuantParams::kPerTensor
+          ? 1
+          : static_cast<std::size_t>(graph.value(group.output).shape[static_cast<std::size_t>(result.axis)]);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::int32_t q = 0; q < IntegerTable::kEntries; ++q) {
+      const float real = function(dequantize(q, x.scale(), x.zero_point()), i);
+      const float bounded = std::min(std::max(real, bounds.min), bounds.max);
+      result.values.push_back(
+          static_cast<std::uint8_t>(quantize(bounded, y.scale(), y.zero_point(), y.qmin, y.qmax)));
+    }
+  }
+  return result;
+}
+
+IntegerTable lower_integer_rescale(const QuantParams& from, const QuantParams& to) {
+  IntegerTable result;
+  for (std::int32_t q = 0; q < IntegerTable::kEntries; ++q) {
+    result.values.push_back(static_cast<std::uint8_t>(quantize(
+        dequantize(q, from.scale(), from.zero_point()), to.scale(), to.zero_point(), to.qmin, to.qmax)));
+  }
   return result;
 }
 

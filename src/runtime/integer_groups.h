@@ -3,15 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "octavo/core/quant.h"
 #include "octavo/core/tensor.h"
 #include "octavo/graph/graph.h"
 #include "octavo/graph/passes.h"
 
 namespace octavo {
 
-/// Conv or Gemm (a 1x1 convolution of a 1x1 image) with bias, residual, activation and requantization.
+/// Conv, or Gemm or MatMul (a 1x1 convolution of a 1x1 image), with bias, residual, activation and
+/// requantization.
 struct IntegerConv {
   std::int64_t c_in = 0, c_out = 0;
   ConvAttributes window;
@@ -31,16 +34,28 @@ struct IntegerConv {
 struct IntegerAverage {
   PoolAttributes window;
   std::int32_t x_zero_point = 0;
-  float multiplier = 0;  ///< scale_x / scale_y
+  float multiplier = 0;  ///< scale_x / scale_y, or scale_x where the output is float.
+  bool output_is_float = false;
   std::int32_t y_zero_point = 0;
   std::int32_t y_min = 0, y_max = 255;
 };
 
-struct IntegerAdd {
+/// Add, Sub or Mul of two values, with an activation behind an Add.
+struct IntegerBinary {
+  bool product = false;  ///< Mul; else a sum.
   std::int32_t a_zero_point = 0, b_zero_point = 0;
-  float a_multiplier = 0, b_multiplier = 0;  ///< scale / scale_y
+  float a_multiplier = 0;  ///< scale / scale_y; of a product scale_a * scale_b / scale_y.
+  float b_multiplier = 0;  ///< Of a sum: scale / scale_y, negative for Sub.
   std::int32_t y_zero_point = 0;
   std::int32_t y_min = 0, y_max = 255;
+};
+
+/// A function of one integer: the output's integer for each of 256 inputs, and that for each index along an
+/// axis where constants differ.
+struct IntegerTable {
+  static constexpr std::int64_t kEntries = 256;
+  int axis = QuantParams::kPerTensor;
+  std::vector<std::uint8_t> values;
 };
 
 /// True if the group's operands carry the quantization that its integer form needs; otherwise it runs in
@@ -49,8 +64,16 @@ bool runs_in_integers(const Graph& graph, const FusedGroup& group);
 
 /// Throws kUnsupported if the accumulator could leave int32.
 IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group);
-IntegerAverage lower_integer_average(const Graph& graph, const Node& node);
-IntegerAdd lower_integer_add(const Graph& graph, const FusedGroup& group);
+IntegerAverage lower_integer_average(const Graph& graph, const FusedGroup& group);
+IntegerBinary lower_integer_binary(const Graph& graph, const FusedGroup& group);
+/// Of an anchor for which table_axis() says so: quantize(f(dequantize(q))).
+IntegerTable lower_integer_table(const Graph& graph, const FusedGroup& group);
+/// From one value's integers to those of the same real numbers under other parameters.
+IntegerTable lower_integer_rescale(const QuantParams& from, const QuantParams& to);
+
+/// The axis along which the constants of `node`, as a function of each number of its input, differ
+/// (kPerTensor: nowhere), or nothing if it is no such function.
+std::optional<int> table_axis(const Graph& graph, const Node& node);
 
 /// Mean of `count` values from their sum, in units of the output: two float32 operations after the
 /// conversions.

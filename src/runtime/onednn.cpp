@@ -43,6 +43,23 @@ Layout Layout::channels_last(const Shape& shape) {
   return Layout(Desc{d::memory::desc(shape, d::memory::data_type::f32, d::memory::format_tag::nhwc)});
 }
 
+Layout Layout::blocked(const Shape& shape, std::int64_t block) {
+  using Tag = d::memory::format_tag;
+  if (block == 1) return plain(shape);
+  if (block == shape[1]) return channels_last(shape);
+  return Layout(
+      Desc{d::memory::desc(shape, d::memory::data_type::f32, block == 8 ? Tag::nChw8c : Tag::nChw16c)});
+}
+
+std::optional<std::int64_t> Layout::channel_block() const {
+  const d::memory::dims shape = desc_->md.dims();
+  if (shape.size() != 4) return std::nullopt;
+  for (const std::int64_t block : {std::int64_t{1}, shape[1], std::int64_t{8}, std::int64_t{16}}) {
+    if (*this == blocked(shape, block)) return block;
+  }
+  return std::nullopt;
+}
+
 std::size_t Layout::bytes() const { return desc_->md.get_size(); }
 
 bool operator==(const Layout& a, const Layout& b) { return a.desc_->md == b.desc_->md; }
@@ -196,50 +213,25 @@ std::unique_ptr<Step> make_reorder(const std::string& label, const Operand& from
       std::vector<std::pair<int, d::memory>>{});
 }
 
-std::unique_ptr<Step> make_clip(const std::string& label, const Operand& x, const ClipAttributes& bounds,
-                                BufferId y) {
-  constexpr float kLargest = std::numeric_limits<float>::max();
-  const auto& md = x.layout.desc().md;
-  const d::eltwise_forward::desc desc(d::prop_kind::forward_inference, d::algorithm::eltwise_clip, md,
-                                      std::max(bounds.min, -kLargest), std::min(bounds.max, kLargest));
-  const d::eltwise_forward::primitive_desc pd(desc, engine());
-  return std::make_unique<PrimitiveStep>(
-      label, d::eltwise_forward(pd),
-      std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}},
-      std::vector<std::pair<int, d::memory>>{});
+namespace {
+
+/// Padding at the end of an axis so that oneDNN, which derives the output size from the pads, makes the size
+/// we want: a ceil_mode window that hangs over is more padding.
+std::int64_t pad_end(const Shape& x_shape, const Shape& y_shape, const PoolAttributes& a, std::size_t axis) {
+  return (y_shape[axis + 2] - 1) * a.strides[axis] + a.kernel[axis] - x_shape[axis + 2] - a.pads[axis];
 }
 
-std::unique_ptr<Step> make_add(const std::string& label, const Operand& a, const Operand& b,
-                               const ClipAttributes& bounds, BufferId y) {
-  const auto& md = a.layout.desc().md;
-  d::post_ops ops;
-  append_bounds(ops, bounds);
-  d::primitive_attr attributes;
-  attributes.set_post_ops(ops);
-  const d::binary::primitive_desc pd(d::binary::desc(d::algorithm::binary_add, md, b.layout.desc().md, md),
-                                     attributes, engine());
-  return std::make_unique<PrimitiveStep>(
-      label, d::binary(pd),
-      std::vector<BoundBuffer>{{DNNL_ARG_SRC_0, a.buffer, md},
-                               {DNNL_ARG_SRC_1, b.buffer, b.layout.desc().md},
-                               {DNNL_ARG_DST, y, md}},
-      std::vector<std::pair<int, d::memory>>{});
+}  // namespace
+
+bool average_pool_applies(const Shape& x_shape, const Shape& y_shape, const PoolAttributes& a) {
+  const bool hangs_over =
+      pad_end(x_shape, y_shape, a, 0) > a.pads[2] || pad_end(x_shape, y_shape, a, 1) > a.pads[3];
+  return !(a.count_include_pad && hangs_over);
 }
 
 std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const Operand& x,
                                 const Shape& x_shape, const Shape& y_shape, const PoolAttributes& a,
                                 BufferId y, Layout& y_layout) {
-  // oneDNN derives the output size from the pads; a ceil_mode window that hangs over is more padding at the
-  // end.
-  const auto pad_end = [&](std::size_t axis) {
-    return (y_shape[axis + 2] - 1) * a.strides[axis] + a.kernel[axis] - x_shape[axis + 2] - a.pads[axis];
-  };
-  const std::array<std::int64_t, 2> ends{pad_end(0), pad_end(1)};
-  const bool hangs_over = ends[0] > a.pads[2] || ends[1] > a.pads[3];
-  if (kind == PoolKind::kAverage && a.count_include_pad && hangs_over) {
-    throw Error(ErrorCode::kUnsupported, label,
-                "AveragePool with ceil_mode and count_include_pad that reaches past its padding");
-  }
   d::algorithm algorithm = d::algorithm::pooling_max;
   if (kind == PoolKind::kAverage) {
     algorithm = a.count_include_pad ? d::algorithm::pooling_avg_include_padding
@@ -249,7 +241,8 @@ std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const O
   const d::memory::desc y_any(y_shape, d::memory::data_type::f32, d::memory::format_tag::any);
   const d::pooling_forward::desc desc(d::prop_kind::forward_inference, algorithm, md, y_any,
                                       {a.strides[0], a.strides[1]}, {a.kernel[0], a.kernel[1]},
-                                      {a.pads[0], a.pads[1]}, {ends[0], ends[1]});
+                                      {a.pads[0], a.pads[1]},
+                                      {pad_end(x_shape, y_shape, a, 0), pad_end(x_shape, y_shape, a, 1)});
   const d::pooling_forward::primitive_desc pd(desc, engine());
   y_layout = Layout(Layout::Desc{pd.dst_desc()});
   return std::make_unique<PrimitiveStep>(

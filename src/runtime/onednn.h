@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "octavo/graph/graph.h"
 #include "runtime/int8_kernels.h"
@@ -26,6 +27,10 @@ class Layout {
   Layout& operator=(Layout&&) noexcept;
   ~Layout();
 
+  /// [N, C, H, W] with `block` channels innermost: 1 (plain), 8, 16 or C (channels last).
+  static Layout blocked(const Shape& shape, std::int64_t block);
+  /// The channels that lie innermost, for layouts that blocked() makes.
+  std::optional<std::int64_t> channel_block() const;
   std::size_t bytes() const;
   friend bool operator==(const Layout& a, const Layout& b);
 
@@ -88,14 +93,21 @@ class FloatConv {
 std::unique_ptr<Step> make_gemm(const std::string& label, std::int64_t batch, const Tensor& weight,
                                 const Tensor* bias, const ClipAttributes& bounds, BufferId x, BufferId y);
 std::unique_ptr<Step> make_reorder(const std::string& label, const Operand& from, const Operand& to);
-/// Relu or Clip, any layout, same layout out.
-std::unique_ptr<Step> make_clip(const std::string& label, const Operand& x, const ClipAttributes& bounds,
-                                BufferId y);
-/// y = a + b, then clipped; all of one layout.
-std::unique_ptr<Step> make_add(const std::string& label, const Operand& a, const Operand& b,
-                               const ClipAttributes& bounds, BufferId y);
+/// A unary operator other than Erf, any layout, same layout out.
+std::unique_ptr<Step> make_unary(const std::string& label, const Node& node, const Operand& x, BufferId y);
+/// y = a op b, then clipped; all of one shape and layout.
+std::unique_ptr<Step> make_binary(const std::string& label, Op op, const Operand& a, const Operand& b,
+                                  const ClipAttributes& bounds, BufferId y);
+/// `y_layout` receives the output's layout (chosen to follow the inputs').
+std::unique_ptr<Step> make_concat(const std::string& label, const std::vector<Operand>& inputs,
+                                  std::int64_t axis, BufferId y, Layout& y_layout);
+/// Softmax or its logarithm, same layout out.
+std::unique_ptr<Step> make_softmax(const std::string& label, bool logarithm, const Operand& x,
+                                   std::int64_t axis, BufferId y);
 
 enum class PoolKind { kMax, kAverage };
+/// False for windows that reach past their padding and count it: oneDNN would count too much.
+bool average_pool_applies(const Shape& x_shape, const Shape& y_shape, const PoolAttributes& attributes);
 /// `y_layout` receives the output's layout (chosen to follow the input's).
 std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const Operand& x,
                                 const Shape& x_shape, const Shape& y_shape, const PoolAttributes& attributes,

@@ -57,14 +57,14 @@ Tensor product(const std::vector<Tensor>& operands, const Shape& shape, bool tra
 
 Tensor batch_norm(const BatchNormAttributes& a, const std::vector<Tensor>& operands) {
   Tensor y = operands[0];
-  const auto p = [&](std::size_t i) { return operands[i].data<float>(); };
-  const double epsilon = a.epsilon;
+  const auto p = [&](std::size_t i, std::size_t c) { return operands[i].data<float>()[c]; };
   const auto channels = static_cast<std::size_t>(y.dim(1));
   const std::size_t plane = static_cast<std::size_t>(y.size() / (y.dim(0) * y.dim(1)));
   const auto ys = y.data<float>();
   for (std::size_t i = 0; i < ys.size(); ++i) {
     const std::size_t c = i / plane % channels;
-    ys[i] = static_cast<float>((ys[i] - p(3)[c]) / std::sqrt(p(4)[c] + epsilon) * p(1)[c] + p(2)[c]);
+    ys[i] =
+        apply_batch_norm(a, ys[i], {.scale = p(1, c), .bias = p(2, c), .mean = p(3, c), .variance = p(4, c)});
   }
   return y;
 }
@@ -101,8 +101,7 @@ Tensor binary(Op op, const Tensor& a, const Tensor& b, const Shape& shape) {
   for_each_element(shape, [&](std::size_t i, const std::vector<std::int64_t>& index) {
     const float first = a.data<float>()[broadcast_offset(a.shape(), index)];
     const float second = b.data<float>()[broadcast_offset(b.shape(), index)];
-    y.data<float>()[i] =
-        op == Op::kPRelu ? (first < 0 ? second * first : first) : apply_binary(op, first, second);
+    y.data<float>()[i] = op == Op::kPRelu ? apply_prelu(first, second) : apply_binary(op, first, second);
   });
   return y;
 }

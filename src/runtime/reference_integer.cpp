@@ -65,7 +65,7 @@ Tensor integer_max_pool(const PoolAttributes& a, const Tensor& x, const Shape& s
 
 Tensor integer_average(const IntegerAverage& p, const Tensor& x, const Shape& shape) {
   const Window window = window_of(p.window);
-  Tensor y(shape, DType::kUInt8);
+  Tensor y(shape, p.output_is_float ? DType::kFloat32 : DType::kUInt8);
   for_each_output(
       shape, [&](std::size_t i, std::int64_t b, std::int64_t c, std::int64_t oy, std::int64_t ox) {
         std::int32_t sum = 0;
@@ -76,21 +76,69 @@ Tensor integer_average(const IntegerAverage& p, const Tensor& x, const Shape& sh
           if (inside) sum += x.data<std::uint8_t>()[at(x.shape(), b, c, iy, ix)] - p.x_zero_point;
         });
         const float real_y = average(sum, count, p.multiplier);
-        y.data<std::uint8_t>()[i] =
-            static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
+        if (p.output_is_float) {
+          y.data<float>()[i] = real_y;
+        } else {
+          y.data<std::uint8_t>()[i] =
+              static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
+        }
       });
   return y;
 }
 
-Tensor integer_add(const IntegerAdd& p, const Tensor& first, const Tensor& second, const Shape& shape) {
-  const auto a = first.data<std::uint8_t>();
-  const auto b = second.data<std::uint8_t>();
+Tensor integer_binary(const IntegerBinary& p, const Tensor& first, const Tensor& second, const Shape& shape) {
   Tensor y(shape, DType::kUInt8);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const float scaled = static_cast<float>(a[i] - p.a_zero_point) * p.a_multiplier;
-    const float sum = add_residual(scaled, b[i], p.b_zero_point, p.b_multiplier);
-    y.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(requantize(sum, p.y_zero_point, p.y_min, p.y_max));
+  for_each_element(shape, [&](std::size_t i, const std::vector<std::int64_t>& index) {
+    const std::int32_t a = first.data<std::uint8_t>()[broadcast_offset(first.shape(), index)];
+    const std::int32_t b = second.data<std::uint8_t>()[broadcast_offset(second.shape(), index)];
+    float real_y = 0;
+    if (p.product) {
+      real_y = static_cast<float>((a - p.a_zero_point) * (b - p.b_zero_point)) * p.a_multiplier;
+    } else {
+      const float scaled = static_cast<float>(a - p.a_zero_point) * p.a_multiplier;
+      real_y = add_residual(scaled, b, p.b_zero_point, p.b_multiplier);
+    }
+    y.data<std::uint8_t>()[i] =
+        static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
+  });
+  return y;
+}
+
+Tensor integer_table(const IntegerTable& table, const Tensor& x) {
+  Tensor y(x.shape(), DType::kUInt8);
+  for_each_element(x.shape(), [&](std::size_t i, const std::vector<std::int64_t>& index) {
+    const std::int64_t row = table.axis < 0 ? 0 : index[static_cast<std::size_t>(table.axis)];
+    const std::int64_t q = x.data<std::uint8_t>()[i];
+    y.data<std::uint8_t>()[i] = table.values[static_cast<std::size_t>(row * IntegerTable::kEntries + q)];
+  });
+  return y;
+}
+
+/// Slice, Transpose or Pad.
+Tensor moved(const Node& node, const Tensor& x, std::int32_t zero_point, const Shape& shape) {
+  Tensor y(shape, DType::kUInt8);
+  for_each_element(shape, [&](std::size_t i, const std::vector<std::int64_t>& index) {
+    const std::int64_t from = moved_from(node, x.shape(), index);
+    y.data<std::uint8_t>()[i] = from < 0 ? static_cast<std::uint8_t>(zero_point)
+                                         : x.data<std::uint8_t>()[static_cast<std::size_t>(from)];
+  });
+  return y;
+}
+
+Tensor integer_concat(const Graph& graph, const Node& node, const Values& values, const Shape& shape) {
+  const auto axis = static_cast<std::size_t>(node.as<AxisAttributes>().axis);
+  std::vector<Tensor> operands;
+  for (const ValueId id : node.inputs) {
+    const IntegerTable table = lower_integer_rescale(*graph.value(id).quant, *graph.value(node.output).quant);
+    operands.push_back(integer_table(table, values.at(id)));
   }
+  Tensor y(shape, DType::kUInt8);
+  for_each_element(shape, [&](std::size_t i, std::vector<std::int64_t> index) {
+    std::size_t source = 0;
+    while (index[axis] >= operands[source].dim(axis)) index[axis] -= operands[source++].dim(axis);
+    y.data<std::uint8_t>()[i] =
+        operands[source].data<std::uint8_t>()[broadcast_offset(operands[source].shape(), index)];
+  });
   return y;
 }
 
@@ -103,18 +151,30 @@ Tensor evaluate_integer(const Graph& graph, const FusedGroup& group, const Value
   switch (n.op) {
     case Op::kConv:
     case Op::kGemm:
+    case Op::kMatMul:
       return integer_conv(graph, group, values, shape);
     case Op::kMaxPool:
       return integer_max_pool(n.as<PoolAttributes>(), x, shape);
+    case Op::kGlobalMaxPool:
+      return integer_max_pool({.kernel = {x.dim(2), x.dim(3)}}, x, shape);
     case Op::kAveragePool:
     case Op::kGlobalAveragePool:
-      return integer_average(lower_integer_average(graph, n), x, shape);
+      return integer_average(lower_integer_average(graph, group), x, shape);
     case Op::kFlatten:
+    case Op::kReshape:
       return x.reshaped(shape);
-    case Op::kAdd:
-      return integer_add(lower_integer_add(graph, group), values.at(n.inputs[0]), values.at(n.inputs[1]),
-                         shape);
+    case Op::kSlice:
+    case Op::kTranspose:
+    case Op::kPad:
+      return moved(n, x, graph.value(group.input).quant->zero_point(), shape);
+    case Op::kConcat:
+      return integer_concat(graph, n, values, shape);
     default:
+      if (is_binary(n.op) && flowing_inputs(graph, group).size() == 2) {
+        return integer_binary(lower_integer_binary(graph, group), values.at(n.inputs[0]),
+                              values.at(n.inputs[1]), shape);
+      }
+      if (table_axis(graph, n)) return integer_table(lower_integer_table(graph, group), x);
       throw Error(ErrorCode::kInternal, "interpret", "no integer form of " + to_string(n.op));
   }
 }

@@ -13,6 +13,16 @@ float apply_unary(const Node& node, float x);
 /// a op b for Add, Sub, Mul and Div in float32. Throws kInternal for other operators.
 float apply_binary(Op op, float a, float b);
 
+/// x < 0 ? slope * x : x
+float apply_prelu(float x, float slope);
+
+/// A channel's learned scale and bias and its running statistics.
+struct BatchNormChannel {
+  float scale, bias, mean, variance;
+};
+/// (x - mean) / sqrt(variance + epsilon) * scale + bias, computed in double and rounded once.
+float apply_batch_norm(const BatchNormAttributes& attributes, float x, const BatchNormChannel& channel);
+
 /// The shape that operands of these shapes broadcast to (ONNX's multidirectional broadcasting), or nothing if
 /// they do not. A dynamic dimension goes with itself and with 1.
 std::optional<Shape> broadcast_shapes(const Shape& a, const Shape& b);

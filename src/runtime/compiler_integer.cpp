@@ -1,0 +1,280 @@
+// Integer groups to steps.
+#include "octavo/core/error.h"
+#include "runtime/int8_steps.h"
+#include "runtime/integer_groups.h"
+#include "runtime/program_builder.h"
+
+namespace octavo {
+namespace {
+
+using onednn::Layout;
+
+/// How an operator's output lies that keeps the order of its input's dimensions.
+Strides kept_order(const Shape& x, const Strides& strides, const Shape& y) {
+  return same_order(x, strides, channels_last(x)) ? channels_last(y) : dense_like(y, strides);
+}
+
+Int8Conv::Algorithm algorithm_for(const IntegerConv& conv) {
+  if (depthwise_applies(conv)) return Int8Conv::Algorithm::kDepthwise;
+  const bool winograd = int8_kernels().winograd && winograd_applies(conv);
+  return winograd ? Int8Conv::Algorithm::kWinograd : Int8Conv::Algorithm::kDirect;
+}
+
+/// The output of a 2x2, stride 2 max pool that alone reads the group's integers, or kNoValue. The kernels
+/// pool before they round, which needs positive multipliers (they are: scales are) and no residual.
+ValueId pool_that_follows(const Graph& graph, const FusedGroup& group) {
+  const auto readers = graph.consumers(group.output);
+  if (readers.size() != 1 || group.output == graph.output || group.residual != kNoValue) return kNoValue;
+  const Node& pool = graph.nodes[static_cast<std::size_t>(readers[0])];
+  const PoolAttributes window{.kernel = {2, 2}, .strides = {2, 2}};
+  if (pool.op != Op::kMaxPool || !(pool.as<PoolAttributes>() == window)) return kNoValue;
+  if (!graph.value(group.output).quant || graph.value(group.output).quant != graph.value(pool.output).quant) {
+    return kNoValue;
+  }
+  return pool.output;
+}
+
+/// oneDNN's convolution, where it gives the same bits.
+bool emit_onednn_conv(ProgramBuilder& p, const FusedGroup& group, const std::string& text,
+                      const IntegerConv& conv, const Shape& x_shape, const Shape& y_shape, BufferId x,
+                      BufferId residual, const Strides& y_strides) {
+  if (!onednn::exact_int8()) return false;
+  const bool reusable =
+      residual >= 0 && group.residual != group.input && p.may_overwrite(group.residual, residual);
+  const BufferId y = reusable ? residual : p.new_bytes(group.output);
+  auto step = onednn::make_int8_conv(text, conv, x_shape, y_shape, x, y);
+  if (!step) return false;
+  if (residual >= 0 && !reusable) {
+    p.emit(make_copy_step(p.label("copy", group.residual), static_cast<std::size_t>(element_count(y_shape)),
+                          residual, y),
+           {residual, y});
+  }
+  p.emit(std::move(step), {x, y});
+  p.set_integer(group.output, {y, y_strides});
+  return true;
+}
+
+void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
+  const bool matrix = p.node(group.anchor).op != Op::kConv;
+  const IntegerConv conv = lower_integer_conv(p.graph(), group);
+  const Shape x_real = p.shape_of(group.input);
+  const Shape y_real = p.shape_of(group.output);
+  const std::int64_t rows = element_count(x_real) / conv.c_in;
+  const Shape x_shape = matrix ? Shape{rows, conv.c_in, 1, 1} : x_real;
+  const Shape y_shape = matrix ? Shape{rows, conv.c_out, 1, 1} : y_real;
+  const Strides y_strides = matrix ? row_major(y_real) : channels_last(y_real);
+  const BufferId x = p.integer_in(group.input, matrix ? row_major(x_real) : channels_last(x_real));
+  const BufferId residual = conv.has_residual ? p.integer_in(group.residual, y_strides) : -1;
+  const std::string text = p.label(matrix ? "gemm" : "conv", group.output);
+  if (emit_onednn_conv(p, group, text, conv, x_shape, y_shape, x, residual, y_strides)) return;
+
+  const Int8Conv::Algorithm algorithm = algorithm_for(conv);
+  const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
+  const ValueId pooled =
+      algorithm == Int8Conv::Algorithm::kDepthwise ? kNoValue : pool_that_follows(p.graph(), group);
+  if (pooled != kNoValue) {
+    const BufferId y = p.new_bytes(pooled);
+    p.emit(make_int8_conv_step(text + " + max-pool " + p.name(pooled),
+                               prepare_int8_conv(conv, extent, algorithm, true), x_shape[0], x, -1, y),
+           {x, y});
+    p.set_integer(pooled, {y, channels_last(p.shape_of(pooled))});
+    p.pooled.insert(pooled);
+    return;
+  }
+  const Layout layout = matrix ? Layout::plain(y_real) : Layout::channels_last(y_real);
+  const BufferId y = conv.output_is_float ? p.target(group.output, layout) : p.new_bytes(group.output);
+  p.emit(make_int8_conv_step(text, prepare_int8_conv(conv, extent, algorithm), x_shape[0], x, residual, y),
+         {x, residual, y});
+  if (conv.output_is_float) {
+    p.set_real(group.output, {y, layout});
+  } else {
+    p.set_integer(group.output, {y, y_strides});
+  }
+}
+
+void compile_pool(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& anchor = p.node(group.anchor);
+  const Shape x_shape = p.shape_of(group.input);
+  const Shape y_shape = p.shape_of(group.output);
+  const bool max = anchor.op == Op::kMaxPool || anchor.op == Op::kGlobalMaxPool;
+  Int8Pool pool{.in_h = x_shape[2],
+                .in_w = x_shape[3],
+                .out_h = y_shape[2],
+                .out_w = y_shape[3],
+                .channels = x_shape[1],
+                .parameters = {}};
+  if (!max) {
+    pool.parameters = lower_integer_average(p.graph(), group);
+  } else if (anchor.op == Op::kMaxPool) {
+    pool.parameters.window = anchor.as<PoolAttributes>();
+  } else {
+    pool.parameters.window.kernel = {x_shape[2], x_shape[3]};
+  }
+  const BufferId x = p.integer_in(group.input, channels_last(x_shape));
+  const Layout layout = Layout::channels_last(y_shape);
+  const BufferId y =
+      pool.parameters.output_is_float ? p.target(group.output, layout) : p.new_bytes(group.output);
+  p.emit(make_int8_pool_step(p.label(max ? "max-pool" : "average-pool", group.output), !max, pool, p.batch(),
+                             x, y),
+         {x, y});
+  if (pool.parameters.output_is_float) {
+    p.set_real(group.output, {y, layout});
+  } else {
+    p.set_integer(group.output, {y, channels_last(y_shape)});
+  }
+}
+
+void compile_reshape(ProgramBuilder& p, const FusedGroup& group) {
+  const Shape x_shape = p.shape_of(group.input);
+  const Shape y_shape = p.shape_of(group.output);
+  const IntegerOperand x = p.integer_place(group.input);
+  if (const auto strides = reshaped(x_shape, x.strides, y_shape)) {
+    p.set_integer(group.output, {x.buffer, *strides});
+    return;
+  }
+  // Written in the order that the output's readers want, where the input's elements allow it: one copy.
+  const Strides wanted = channels_last(y_shape);
+  if (const auto as_input = reshaped(y_shape, wanted, x_shape)) {
+    const BufferId y = p.new_bytes(group.output);
+    p.emit(make_int8_map_step(p.label("reshape", group.output), {x_shape, {*as_input, x.strides}, {}}, {},
+                              x.buffer, y),
+           {x.buffer, y});
+    p.set_integer(group.output, {y, wanted});
+    return;
+  }
+  const BufferId plain = p.integer_in(group.input, row_major(x_shape));
+  p.set_integer(group.output, {plain, row_major(y_shape)});
+}
+
+void compile_transpose(ProgramBuilder& p, const FusedGroup& group) {
+  const IntegerOperand x = p.integer_place(group.input);
+  IntegerOperand y{x.buffer, {}};
+  for (const std::int64_t from : p.node(group.anchor).as<TransposeAttributes>().permutation)
+    y.strides.push_back(x.strides[static_cast<std::size_t>(from)]);
+  p.set_integer(group.output, std::move(y));
+}
+
+void compile_slice(ProgramBuilder& p, const FusedGroup& group) {
+  const auto& a = p.node(group.anchor).as<SliceAttributes>();
+  const Shape y_shape = p.shape_of(group.output);
+  const IntegerOperand x = p.integer_place(group.input);
+  const Strides y_strides = kept_order(p.shape_of(group.input), x.strides, y_shape);
+  Walk walk{y_shape, {y_strides, x.strides}, {0, 0}};
+  for (std::size_t d = 0; d < y_shape.size(); ++d) {
+    walk.starts[1] += a.starts[d] * x.strides[d];
+    walk.strides[1][d] *= a.steps[d];
+  }
+  const BufferId y = p.new_bytes(group.output);
+  p.emit(make_int8_map_step(p.label("slice", group.output), walk, {}, x.buffer, y), {x.buffer, y});
+  p.set_integer(group.output, {y, y_strides});
+}
+
+void compile_pad(ProgramBuilder& p, const FusedGroup& group) {
+  const auto& a = p.node(group.anchor).as<PadAttributes>();
+  const Shape x_shape = p.shape_of(group.input);
+  const Shape y_shape = p.shape_of(group.output);
+  const IntegerOperand x = p.integer_place(group.input);
+  const Strides y_strides = kept_order(x_shape, x.strides, y_shape);
+  Walk walk{x_shape, {y_strides, x.strides}, {0, 0}};
+  for (std::size_t d = 0; d < x_shape.size(); ++d) walk.starts[0] += a.before[d] * y_strides[d];
+  const BufferId y = p.new_bytes(group.output);
+  const auto zero_point = static_cast<std::uint8_t>(p.graph().value(group.input).quant->zero_point());
+  p.emit(make_fill_step(p.label("fill", group.output), zero_point,
+                        static_cast<std::size_t>(element_count(y_shape)), y),
+         {y});
+  p.emit(make_int8_map_step(p.label("pad", group.output), walk, {}, x.buffer, y), {x.buffer, y});
+  p.set_integer(group.output, {y, y_strides});
+}
+
+void compile_concat(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& node = p.node(group.anchor);
+  const auto axis = static_cast<std::size_t>(node.as<AxisAttributes>().axis);
+  const Shape y_shape = p.shape_of(group.output);
+  const Strides y_strides =
+      kept_order(p.shape_of(group.input), p.integer_place(group.input).strides, y_shape);
+  const QuantParams& to = *p.graph().value(group.output).quant;
+  const BufferId y = p.new_bytes(group.output);
+  std::int64_t start = 0;
+  for (const ValueId id : node.inputs) {
+    const IntegerOperand x = p.integer_place(id);
+    const Shape x_shape = p.shape_of(id);
+    const QuantParams& from = *p.graph().value(id).quant;
+    const IntegerTable table = from == to ? IntegerTable{} : lower_integer_rescale(from, to);
+    p.emit(make_int8_map_step(p.label("concat", id), {x_shape, {y_strides, x.strides}, {start, 0}},
+                              table.values, x.buffer, y),
+           {x.buffer, y});
+    start += x_shape[axis] * y_strides[axis];
+  }
+  p.set_integer(group.output, {y, y_strides});
+}
+
+void compile_binary(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& node = p.node(group.anchor);
+  const Shape y_shape = p.shape_of(group.output);
+  const auto shaped_like_output = [&](ValueId id) { return p.shape_of(id) == y_shape; };
+  // The output lies like the operand of its shape.
+  Strides y_strides = channels_last(y_shape);
+  for (const ValueId id : {node.inputs[1], node.inputs[0]}) {
+    if (shaped_like_output(id)) y_strides = p.integer_place(id).strides;
+  }
+  const auto operand = [&](ValueId id) {
+    return broadcast(p.shape_of(id), p.integer_place(id).strides, y_shape.size());
+  };
+  const Walk walk{y_shape, {y_strides, operand(node.inputs[0]), operand(node.inputs[1])}, {}};
+  const BufferId a = p.integer_place(node.inputs[0]).buffer;
+  const BufferId b = p.integer_place(node.inputs[1]).buffer;
+  const BufferId y = p.new_bytes(group.output);
+  const char* const kernel = node.op == Op::kMul ? "mul" : node.op == Op::kSub ? "sub" : "add";
+  p.emit(make_int8_binary_step(p.label(kernel, group.output), lower_integer_binary(p.graph(), group), walk, a,
+                               b, y),
+         {a, b, y});
+  p.set_integer(group.output, {y, y_strides});
+}
+
+void compile_table(ProgramBuilder& p, const FusedGroup& group) {
+  const IntegerTable table = lower_integer_table(p.graph(), group);
+  const IntegerOperand x = p.integer_place(group.input);
+  const Shape shape = p.shape_of(group.output);
+  Walk walk{shape, {x.strides, x.strides}, {}};
+  if (table.axis != QuantParams::kPerTensor) {
+    walk.strides.emplace_back(shape.size(), 0);
+    walk.strides.back()[static_cast<std::size_t>(table.axis)] = 1;
+  }
+  const BufferId y = p.new_bytes(group.output);
+  p.emit(make_int8_map_step(p.label("table", group.output), walk, table.values, x.buffer, y), {x.buffer, y});
+  p.set_integer(group.output, {y, x.strides});
+}
+
+}  // namespace
+
+void compile_integer_group(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& anchor = p.node(group.anchor);
+  switch (anchor.op) {
+    case Op::kConv:
+    case Op::kGemm:
+    case Op::kMatMul:
+      return compile_conv(p, group);
+    case Op::kMaxPool:
+    case Op::kAveragePool:
+    case Op::kGlobalMaxPool:
+    case Op::kGlobalAveragePool:
+      return compile_pool(p, group);
+    case Op::kFlatten:
+    case Op::kReshape:
+      return compile_reshape(p, group);
+    case Op::kTranspose:
+      return compile_transpose(p, group);
+    case Op::kSlice:
+      return compile_slice(p, group);
+    case Op::kPad:
+      return compile_pad(p, group);
+    case Op::kConcat:
+      return compile_concat(p, group);
+    default:
+      if (is_binary(anchor.op) && flowing_inputs(p.graph(), group).size() == 2)
+        return compile_binary(p, group);
+      return compile_table(p, group);
+  }
+}
+
+}  // namespace octavo

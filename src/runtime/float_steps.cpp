@@ -1,0 +1,181 @@
+#include "runtime/float_steps.h"
+
+#include <cstring>
+
+#include "octavo/core/error.h"
+#include "octavo/graph/elementwise.h"
+#include "runtime/function_step.h"
+
+namespace octavo {
+namespace {
+
+template <typename Combine>
+void binary_lines(const Walk& walk, const ClipAttributes& bounds, const float* a, const float* b, float* y,
+                  int threads, const Combine& combine) {
+  const std::int64_t y_step = walk.strides[0].back();
+  const std::int64_t a_step = walk.strides[1].back();
+  const std::int64_t b_step = walk.strides[2].back();
+  const float lo = bounds.min;
+  const float hi = bounds.max;
+  const auto clipped = [=](float v) {
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+  };
+  for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
+    float* target = y + at[0];
+    const float* first = a + at[1];
+    const float* second = b + at[2];
+    if (y_step == 1 && a_step == 1 && b_step == 1) {
+      for (std::int64_t i = 0; i < count; ++i) target[i] = clipped(combine(first[i], second[i]));
+    } else if (y_step == 1 && a_step == 1 && b_step == 0) {
+      const float other = second[0];
+      for (std::int64_t i = 0; i < count; ++i) target[i] = clipped(combine(first[i], other));
+    } else {
+      for (std::int64_t i = 0; i < count; ++i)
+        target[i * y_step] = clipped(combine(first[i * a_step], second[i * b_step]));
+    }
+  });
+}
+
+const float* elements(const FloatSource& source, const StepArguments& arguments) {
+  return source.buffer >= 0 ? arguments.buffer<const float>(source.buffer) : source.constant.data();
+}
+
+/// Offset of each element of a box of some of a row-major tensor's dimensions.
+std::vector<std::int64_t> box_offsets(const Shape& shape, const std::vector<bool>& inside) {
+  const Strides strides = row_major(shape);
+  std::vector<std::int64_t> offsets{0};
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (!inside[d]) continue;
+    std::vector<std::int64_t> next;
+    next.reserve(offsets.size() * static_cast<std::size_t>(shape[d]));
+    for (const std::int64_t offset : offsets) {
+      for (std::int64_t i = 0; i < shape[d]; ++i) next.push_back(offset + i * strides[d]);
+    }
+    offsets = std::move(next);
+  }
+  return offsets;
+}
+
+}  // namespace
+
+std::unique_ptr<Step> make_float_binary_step(const std::string& label, Op op, const ClipAttributes& bounds,
+                                             const Walk& walk, FloatSource a, FloatSource b, BufferId y) {
+  return function_step(label, [op, bounds, walk = simplified(walk), a = std::move(a), b = std::move(b),
+                               y](const StepArguments& s) {
+    const auto run = [&](const auto& combine) {
+      binary_lines(walk, bounds, elements(a, s), elements(b, s), s.buffer<float>(y), s.threads, combine);
+    };
+    switch (op) {
+      case Op::kAdd:
+        return run([](float first, float second) { return first + second; });
+      case Op::kSub:
+        return run([](float first, float second) { return first - second; });
+      case Op::kMul:
+        return run([](float first, float second) { return first * second; });
+      case Op::kDiv:
+        return run([](float first, float second) { return first / second; });
+      default:
+        check_internal(op == Op::kPRelu, "float binary step of " + to_string(op));
+        return run([](float first, float slope) { return first < 0 ? slope * first : first; });
+    }
+  });
+}
+
+std::unique_ptr<Step> make_float_copy_step(const std::string& label, const Walk& walk, BufferId x,
+                                           BufferId y) {
+  return function_step(label, [walk = simplified(walk), x, y](const StepArguments& s) {
+    const auto* source = s.buffer<const float>(x);
+    auto* target = s.buffer<float>(y);
+    const std::int64_t y_step = walk.strides[0].back();
+    const std::int64_t x_step = walk.strides[1].back();
+    for_each_line(walk, s.threads, [&](const std::int64_t* at, std::int64_t count) {
+      if (y_step == 1 && x_step == 1) {
+        std::memcpy(target + at[0], source + at[1], static_cast<std::size_t>(count) * sizeof(float));
+      } else {
+        for (std::int64_t i = 0; i < count; ++i) target[at[0] + i * y_step] = source[at[1] + i * x_step];
+      }
+    });
+  });
+}
+
+std::unique_ptr<Step> make_float_fill_step(const std::string& label, float value, std::int64_t count,
+                                           BufferId y) {
+  return function_step(
+      label, [value, count, y](const StepArguments& s) { std::fill_n(s.buffer<float>(y), count, value); });
+}
+
+std::unique_ptr<Step> make_float_unary_step(const std::string& label, const Node& node, std::int64_t count,
+                                            BufferId x, BufferId y) {
+  return function_step(label, [node, count, x, y](const StepArguments& s) {
+    const auto* source = s.buffer<const float>(x);
+    auto* target = s.buffer<float>(y);
+    parallel_for(
+        count, 1024,
+        [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) target[i] = apply_unary(node, source[i]);
+        },
+        s.threads);
+  });
+}
+
+std::unique_ptr<Step> make_reduce_mean_step(const std::string& label, const Shape& x_shape,
+                                            const std::vector<std::int64_t>& axes, BufferId x, BufferId y) {
+  std::vector<bool> reduced(x_shape.size(), false);
+  for (const std::int64_t axis : axes) reduced[static_cast<std::size_t>(axis)] = true;
+  std::vector<std::int64_t> inner = box_offsets(x_shape, reduced);
+  reduced.flip();
+  std::vector<std::int64_t> outer = box_offsets(x_shape, reduced);
+  return function_step(label,
+                       [inner = std::move(inner), outer = std::move(outer), x, y](const StepArguments& s) {
+                         const auto* source = s.buffer<const float>(x);
+                         auto* target = s.buffer<float>(y);
+                         parallel_for(
+                             static_cast<std::int64_t>(outer.size()), 16,
+                             [&](std::int64_t begin, std::int64_t end) {
+                               for (std::int64_t i = begin; i < end; ++i) {
+                                 const float* from = source + outer[static_cast<std::size_t>(i)];
+                                 double sum = 0;
+                                 for (const std::int64_t offset : inner) sum += from[offset];
+                                 target[i] = static_cast<float>(sum / static_cast<double>(inner.size()));
+                               }
+                             },
+                             s.threads);
+                       });
+}
+
+std::unique_ptr<Step> make_float_average_pool_step(const std::string& label, const Shape& x_shape,
+                                                   const Shape& y_shape, const PoolAttributes& w, BufferId x,
+                                                   BufferId y) {
+  return function_step(label, [x_shape, y_shape, w, x, y](const StepArguments& s) {
+    const std::int64_t height = x_shape[2];
+    const std::int64_t width = x_shape[3];
+    parallel_for(
+        y_shape[0] * y_shape[1], 1,
+        [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t plane = begin; plane < end; ++plane) {
+            const float* source = s.buffer<const float>(x) + plane * height * width;
+            float* target = s.buffer<float>(y) + plane * y_shape[2] * y_shape[3];
+            for (std::int64_t i = 0; i < y_shape[2] * y_shape[3]; ++i) {
+              const std::int64_t top = i / y_shape[3] * w.strides[0] - w.pads[0];
+              const std::int64_t left = i % y_shape[3] * w.strides[1] - w.pads[1];
+              const std::int64_t bottom = std::min(top + w.kernel[0], height + w.pads[2]);
+              const std::int64_t right = std::min(left + w.kernel[1], width + w.pads[3]);
+              double sum = 0;
+              std::int64_t inside = 0;
+              for (std::int64_t iy = std::max<std::int64_t>(top, 0); iy < std::min(bottom, height); ++iy) {
+                for (std::int64_t ix = std::max<std::int64_t>(left, 0); ix < std::min(right, width); ++ix) {
+                  sum += source[iy * width + ix];
+                  ++inside;
+                }
+              }
+              const std::int64_t count = w.count_include_pad ? (bottom - top) * (right - left) : inside;
+              target[i] = static_cast<float>(sum / static_cast<double>(count));
+            }
+          }
+        },
+        s.threads);
+  });
+}
+
+}  // namespace octavo

@@ -1,0 +1,101 @@
+// What compiling float and integer groups has in common: where values are, memory, and the list of steps.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "octavo/graph/passes.h"
+#include "runtime/onednn.h"
+#include "runtime/step.h"
+#include "runtime/walk.h"
+
+namespace octavo {
+
+/// A quantized value: dense uint8 whose dimensions are nested in any order.
+struct IntegerOperand {
+  BufferId buffer = -1;
+  Strides strides;
+};
+
+class ProgramBuilder {
+ public:
+  ProgramBuilder(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe);
+
+  const Graph& graph() const { return graph_; }
+  std::int64_t batch() const { return batch_; }
+  const Node& node(int index) const { return graph_.nodes[static_cast<std::size_t>(index)]; }
+  const std::string& name(ValueId id) const { return graph_.value(id).name; }
+  /// "kernel value", for describe().
+  std::string label(const std::string& kernel, ValueId id) const { return kernel + " " + name(id); }
+  /// With the batch in the first dimension.
+  Shape shape_of(ValueId id) const;
+  /// A constant in float: a quantized one as its integers say.
+  Tensor constant(ValueId id) const;
+
+  BufferId new_buffer(std::size_t bytes);
+  /// One byte an element.
+  BufferId new_bytes(ValueId id);
+  void resize_buffer(BufferId id, std::size_t bytes);
+  /// The caller's memory if `id` is the model's output and lies like that, else a new buffer.
+  BufferId target(ValueId id, const onednn::Layout& layout);
+  void emit(std::unique_ptr<Step> step, const std::vector<BufferId>& touched);
+
+  /// Counts what the group reads as needed, and as read.
+  void expect_reads(const FusedGroup& group);
+  void finish_reads(const FusedGroup& group);
+  /// True if nothing reads `buffer`, where `id` is, after the group that reads `id` now.
+  bool may_overwrite(ValueId id, BufferId buffer) const;
+
+  /// Records where a float result is; quantizes it if the value is quantized, and shows it to the observer.
+  void set_real(ValueId id, const onednn::Operand& operand);
+  void set_integer(ValueId id, IntegerOperand operand);
+  /// The value in float, dequantized if need be.
+  onednn::Operand real_place(ValueId id);
+  onednn::Operand real_plain(ValueId id);
+  onednn::Operand in_layout(const onednn::Operand& from, const onednn::Layout& wanted, ValueId id);
+  /// The value in uint8, however it lies.
+  const IntegerOperand& integer_place(ValueId id);
+  /// The value in uint8 with its dimensions in this order.
+  BufferId integer_in(ValueId id, const Strides& wanted);
+
+  /// Outputs of pools that the convolution before them has made already.
+  std::set<ValueId> pooled;
+
+  /// Copies the output to the caller and lays out memory.
+  Program finish();
+
+ private:
+  /// Where a value is: in float, in uint8, or (after a conversion) both.
+  struct Place {
+    std::optional<onednn::Operand> real;
+    std::optional<IntegerOperand> integer;
+  };
+  /// Memory of a buffer and the steps between which it is in use.
+  struct Buffer {
+    std::size_t bytes = 0;
+    int first = -1;
+    int last = -1;
+  };
+
+  Place& place(ValueId id) { return places_[static_cast<std::size_t>(id)]; }
+  void quantize(ValueId id);
+  void lay_out();
+
+  const Graph& graph_;
+  std::int64_t batch_;
+  const std::vector<ValueId>& observe_;
+  std::vector<Place> places_;
+  std::vector<int> uses_;
+  std::vector<Buffer> buffers_;
+  Program program_;
+};
+
+/// Emits the steps of a group, in float32 and in integers.
+void compile_float_group(ProgramBuilder& program, const FusedGroup& group);
+void compile_integer_group(ProgramBuilder& program, const FusedGroup& group);
+
+}  // namespace octavo
