@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "octavo/graph/passes.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/runtime/reference.h"
 
 namespace octavo::testing {
@@ -22,11 +23,15 @@ void randomize(Graph& graph, std::uint64_t seed) {
       Value& value = graph.value(node.inputs[i]);
       if (!value.constant) continue;
       ++seed;
-      if (node.op == Op::kBatchNormalization) {
+      if (node.op == Op::kDiv) {
+        value.constant = random_tensor(value.shape, seed, 0.5F, 1.5F);
+      } else if (node.op == Op::kBatchNormalization) {
         const bool positive = i == 1 || i == 4;  // Scale and variance.
         value.constant = random_tensor(value.shape, seed, positive ? 0.5F : -0.5F, positive ? 1.5F : 0.5F);
       } else {
-        const float bound = std::sqrt(3.0F / static_cast<float>(value.constant->size() / value.shape[0]));
+        const bool matrix = value.shape.size() > 1 && value.shape[0] > 1;
+        const std::int64_t fan = matrix ? value.constant->size() / value.shape[0] : 1;
+        const float bound = std::sqrt(3.0F / static_cast<float>(fan));
         value.constant = random_tensor(value.shape, seed, -bound, bound);
       }
     }
@@ -42,34 +47,34 @@ QuantParams from_range(const Tensor& tensor) {
   return activation_params(scale, round_saturate(-low / scale, 0, 255));
 }
 
-QuantParams weights_of(const Tensor& weight, std::int32_t limit) {
-  std::vector<float> scales;
+QuantParams weights_of(const Tensor& weight, int axis, std::int32_t limit) {
   const auto values = weight.data<float>();
-  const std::size_t per_channel = values.size() / static_cast<std::size_t>(weight.dim(0));
-  for (std::size_t c = 0; c < values.size(); c += per_channel) {
-    float largest = 0;
-    for (std::size_t i = c; i < c + per_channel; ++i) largest = std::max(largest, std::abs(values[i]));
-    scales.push_back(largest > 0 ? largest / static_cast<float>(limit) : 1.0F);
+  const auto channels = static_cast<std::size_t>(weight.dim(static_cast<std::size_t>(axis)));
+  const std::size_t inner = axis == 0 ? values.size() / channels : 1;
+  std::vector<float> scales(channels, 1e-6F);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    float& scale = scales[i / inner % channels];
+    scale = std::max(scale, std::abs(values[i]) / static_cast<float>(limit));
   }
-  return weight_params(std::move(scales), 0, limit);
+  return weight_params(std::move(scales), axis, limit);
 }
 
 }  // namespace
 
-Graph annotate_from_sample(const Graph& graph, const Tensor& sample, std::int32_t weight_limit) {
+Graph annotate_from_sample(const Graph& graph, const Tensor& sample, std::int32_t weight_limit,
+                           bool quantize_output) {
   Graph folded = fold_batch_norm(graph);
   const auto values = interpret_all(folded, sample);
   folded.value(folded.input).quant = from_range(sample);
   for (const FusedGroup& group : fuse(folded)) {
     const Node& anchor = folded.nodes[static_cast<std::size_t>(group.anchor)];
-    if (anchor.op == Op::kConv || anchor.op == Op::kGemm) {
+    if (anchor.op == Op::kConv || anchor.op == Op::kGemm || anchor.op == Op::kMatMul) {
       Value& weight = folded.value(anchor.inputs[1]);
-      weight.quant = weights_of(*weight.constant, weight_limit);
+      weight.quant = weights_of(*weight.constant, anchor.op == Op::kMatMul ? 1 : 0, weight_limit);
     }
-    if (group.output == folded.output) continue;
-    const bool passes_on = anchor.op == Op::kMaxPool || anchor.op == Op::kFlatten;
+    if (group.output == folded.output && !quantize_output) continue;
     folded.value(group.output).quant =
-        passes_on ? folded.value(group.input).quant : from_range(values.at(group.output));
+        moves_integers(folded, group) ? folded.value(group.input).quant : from_range(values.at(group.output));
   }
   return folded;
 }

@@ -16,7 +16,9 @@ Tensor random_tensor(const Shape& shape, std::uint64_t seed, float lo = -1.0F, f
 void randomize(Graph& graph, std::uint64_t seed);
 
 /// Folds batch norms and annotates as post-training quantization would, from ranges that the reference
-/// interpreter sees on `sample`. `weight_limit` is the largest weight integer.
-Graph annotate_from_sample(const Graph& graph, const Tensor& sample, std::int32_t weight_limit = 127);
+/// interpreter sees on `sample`, every group's output; the model's if `quantize_output`. `weight_limit` is
+/// the largest weight integer.
+Graph annotate_from_sample(const Graph& graph, const Tensor& sample, std::int32_t weight_limit = 127,
+                           bool quantize_output = false);
 
 }  // namespace octavo::testing

@@ -44,6 +44,7 @@ std::vector<ConvCase> conv_grid() {
       {.kernel = {3, 3}, .strides = {2, 1}, .pads = {0, 1, 1, 0}},
       {.kernel = {3, 3}, .dilations = {2, 2}, .pads = {2, 2, 2, 2}},
       {.kernel = {5, 3}, .pads = {2, 1, 2, 1}},
+      {.kernel = {5, 5}, .strides = {2, 2}, .pads = {2, 2, 2, 2}},
       {.kernel = {1, 1}, .strides = {2, 2}},
   };
   std::vector<ConvCase> cases;
@@ -62,8 +63,15 @@ std::vector<ConvCase> conv_grid() {
       cases.push_back({3, 8, 7, 24, grouped, true, -0.3F});
     }
     ConvAttributes depthwise = window;
-    depthwise.group = 20;
-    cases.push_back({2, 20, 7, 20, depthwise, false, -0.3F});
+    for (const std::int64_t channels : {20, 48}) {
+      depthwise.group = channels;
+      cases.push_back({2, channels, 7, channels, depthwise, channels == 48, -0.3F});
+    }
+    ConvAttributes many = window;  // More groups than a panel of output channels takes in.
+    many.group = 12;
+    cases.push_back({2, 36, 6, 48, many, true, -0.3F});
+    many.group = 10;
+    cases.push_back({1, 10, 6, 20, many, false, -0.3F});
   }
   return cases;
 }
@@ -147,14 +155,16 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     const std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
     std::vector<Int8Conv::Algorithm> algorithms{Int8Conv::Algorithm::kDirect};
     if (kernels.winograd && winograd_applies(lowered)) algorithms.push_back(Int8Conv::Algorithm::kWinograd);
+    if (depthwise_applies(lowered)) algorithms.push_back(Int8Conv::Algorithm::kDepthwise);
     for (const Int8Conv::Algorithm algorithm : algorithms) {
-      SCOPED_TRACE(algorithm == Int8Conv::Algorithm::kWinograd ? "winograd" : "direct");
+      SCOPED_TRACE("algorithm " + std::to_string(static_cast<int>(algorithm)));
       winograd_cases += algorithm == Int8Conv::Algorithm::kWinograd ? 1 : 0;
       const Tensor wanted = channels_last(y);
       Tensor actual(wanted.shape(), DType::kUInt8);
       kernels.conv(prepare_int8_conv(lowered, extent, algorithm), c.batch, x.data(), nullptr,
                    actual.data<std::uint8_t>().data(), threads);
       EXPECT_EQ(actual, wanted);
+      if (algorithm == Int8Conv::Algorithm::kDepthwise) continue;
       const Tensor pooled = max_pool_2x2(wanted);
       Tensor actual_pooled(pooled.shape(), DType::kUInt8);
       kernels.conv(prepare_int8_conv(lowered, extent, algorithm, true), c.batch, x.data(), nullptr,
