@@ -8,7 +8,7 @@ build_packages=(
   libtorch-dev libgloo-dev libopenblas0-pthread libdnnl-dev ocl-icd-opencl-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
-  libcurl4-openssl-dev libarchive-dev libssl-dev zlib1g-dev libpng-dev
+  libcurl4-openssl-dev libarchive-dev libssl-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev
   dataset-fashion-mnist
 )
 # What the tests, benchmarks and checks need besides.

@@ -20,4 +20,7 @@ bool has_idx(const std::filesystem::path& folder);
 /// they are not official.
 std::optional<std::string> identify_idx(const std::filesystem::path& folder);
 
+/// Whether there are JPEG or PNG files in `folder`, in its first folder, or in the first of that, ...
+bool has_image_folder(const std::filesystem::path& folder);
+
 }  // namespace octavo

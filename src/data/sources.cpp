@@ -114,12 +114,14 @@ constexpr const char* kFashionHint =
 constexpr const char* kMnistHint = "give a folder with the four IDX files: --data FOLDER";
 
 /// "auto" with a folder: whatever lies there.
-DatasetPair read_any(const fs::path& path) {
+DatasetPair read_any(const fs::path& path, const ImageFolderConfig& images) {
   if (find_cifar10(path)) return read_cifar10(path);
   if (has_idx(path)) return read_idx(path, identify_idx(path).value_or("fashion-mnist"));
+  if (has_image_folder(path)) return read_image_folder(path, images);
   std::error_code ignored;
   throw Error(ErrorCode::kIo, path.string(),
-              fmt::format("{}; expected CIFAR-10 in its binary layout or MNIST's four IDX files",
+              fmt::format("{}; expected CIFAR-10 in its binary layout, MNIST's four IDX files, or folders of "
+                          "JPEG or PNG images, one a class",
                           fs::exists(path, ignored) ? "no data set here" : "no such file or folder"));
 }
 
@@ -139,11 +141,16 @@ fs::path cache_folder() {
 DatasetPair load_dataset(const DataRequest& request) {
   const std::string& name = request.dataset;
   const bool is_auto = name == "auto";
-  if (name != "cifar10" && name != "fashion-mnist" && name != "mnist" && !is_auto) {
-    throw Error(ErrorCode::kUsage, name, "unknown data set; expected cifar10, fashion-mnist, mnist or auto");
+  const bool is_folder = name == "image-folder";
+  if (name != "cifar10" && name != "fashion-mnist" && name != "mnist" && !is_folder && !is_auto) {
+    throw Error(ErrorCode::kUsage, name,
+                "unknown data set; expected cifar10, fashion-mnist, mnist, image-folder or auto");
   }
+  if (is_folder && request.path.empty())
+    throw Error(ErrorCode::kUsage, name, "no folder given; expected the one with the images: --data FOLDER");
   if (!request.path.empty()) {
-    if (is_auto) return announce(request, read_any(request.path));
+    if (is_auto) return announce(request, read_any(request.path, request.images));
+    if (is_folder) return announce(request, read_image_folder(request.path, request.images));
     return announce(request, name == "cifar10" ? read_cifar10(request.path) : read_idx(request.path, name));
   }
   Failure failure;

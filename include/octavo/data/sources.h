@@ -23,6 +23,36 @@ DatasetPair read_cifar10(const std::filesystem::path& path);
 /// do not fit, label out of range, or the official files of the other of the two), kUsage (another name).
 DatasetPair read_idx(const std::filesystem::path& folder, const std::string& name);
 
+/// Which splits a caller needs. Those of the classic data sets are read whole anyway.
+enum class Splits : std::uint8_t { kBoth, kTrain, kTest };
+
+struct ImageFolderConfig {
+  std::int64_t channels = 3;  ///< 3 (RGB) or 1 (grey).
+  std::int64_t height = 0;    ///< Of the window cut from the middle: the model's input.
+  std::int64_t width = 0;
+  std::int64_t resize = 0;       ///< Shorter side before that; 0: as small as covers the window.
+  std::int64_t train_limit = 0;  ///< Read so many images at most; 0: all.
+  std::int64_t test_limit = 0;
+  Splits splits = Splits::kBoth;
+  std::function<void(std::int64_t done, std::int64_t total)> on_image = {};
+  std::stop_token stop = {};
+};
+
+/// Images in folders, one a class, named anything; classes are numbered by name. `path` holds train/ and val/
+/// (or test/, validation/, valid/); where one split is asked for, it may hold the class folders itself, and
+/// where that is the training split also the images themselves, without classes. A split that is not asked
+/// for stays empty.
+///
+/// Files are JPEG or PNG by content; hidden ones are passed over. Each is resized (bilinear with
+/// antialiasing, as Pillow and torchvision do) and cut to the window. Classes take turns in the order of
+/// images, so that any first part of a split is a fair sample. Normalization is ImageNet's. Decodes on
+/// num_threads() threads.
+///
+/// Throws kIo (no such folder), kBadInput (no images, an image that is damaged, empty or of another kind,
+/// splits with other classes), kUsage (sizes that make no sense, more images than memory holds),
+/// kInterrupted.
+DatasetPair read_image_folder(const std::filesystem::path& path, const ImageFolderConfig& config);
+
 struct DownloadProgress {
   std::uint64_t received = 0;
   std::uint64_t total = 0;  ///< 0 while unknown.
@@ -45,9 +75,10 @@ inline constexpr const char* kCifar10Url = "https://www.cs.toronto.edu/~kriz/cif
 inline constexpr const char* kCifar10Md5 = "c32a1d4ab5d03f1284b67883e8d87530";
 
 struct DataRequest {
-  std::string dataset =
-      "cifar10";  ///< "cifar10", "fashion-mnist", "mnist", or "auto": CIFAR-10, else Fashion-MNIST.
+  std::string dataset = "cifar10";  ///< "cifar10", "fashion-mnist", "mnist", "image-folder" (in `path`), or
+                                    ///< "auto": what is in `path`, else CIFAR-10, else Fashion-MNIST.
   std::filesystem::path path = {};  ///< --data; empty: search.
+  ImageFolderConfig images = {};    ///< Of "image-folder".
   bool allow_download = true;
   std::string url = kCifar10Url;
   std::string md5 = kCifar10Md5;

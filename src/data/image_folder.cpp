@@ -1,0 +1,269 @@
+/// Image folders: one folder a class, JPEG and PNG files of any size in it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <optional>
+#include <tuple>
+
+#include "image.h"
+#include "internal.h"
+#include "octavo/core/error.h"
+#include "octavo/core/file.h"
+#include "octavo/core/parallel.h"
+#include "octavo/data/sources.h"
+
+namespace octavo {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kExpected =
+    "expected folders train/ and val/ (or test/, validation/, valid/) with one folder a class, or, to "
+    "calibrate "
+    "or evaluate only, one folder a class";
+
+/// ImageNet's, which most models of this kind were trained with; its mean over the channels for grey images.
+Normalization usual_normalization(std::int64_t channels) {
+  if (channels == 1) return {.mean = {0.449F}, .std = {0.226F}};
+  return {.mean = {0.485F, 0.456F, 0.406F}, .std = {0.229F, 0.224F, 0.225F}};
+}
+
+bool hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+
+/// What is in `folder` and not hidden, by name.
+std::vector<fs::path> entries(const fs::path& folder) {
+  std::vector<fs::path> result;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!hidden(it->path())) result.push_back(it->path());
+  }
+  if (error) throw Error(ErrorCode::kIo, folder.string(), "cannot be listed: " + error.message());
+  std::ranges::sort(result);
+  return result;
+}
+
+std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> result = entries(folder);
+  std::erase_if(result, [](const fs::path& path) { return !fs::is_directory(path); });
+  return result;
+}
+
+/// All files below `folder`, by name.
+void collect_files(const fs::path& folder, std::vector<fs::path>& files) {
+  for (const fs::path& path : entries(folder)) {
+    if (fs::is_directory(path)) {
+      collect_files(path, files);
+    } else {
+      files.push_back(path);
+    }
+  }
+}
+
+bool is_image_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 8> start{};
+  file.read(start.data(), start.size());
+  return looks_like_image(std::as_bytes(std::span(start.data(), static_cast<std::size_t>(file.gcount()))));
+}
+
+struct Labelled {
+  fs::path file;
+  std::int32_t label;
+};
+
+/// A split before any image is read.
+struct Listing {
+  std::vector<std::string> classes;
+  std::vector<Labelled> images;
+};
+
+/// Classes take turns, so that the first images of a split are a fair sample of it.
+Listing list_split(const fs::path& folder, bool labels_needed) {
+  Listing listing;
+  std::vector<std::vector<fs::path>> files;
+  for (const fs::path& folder_of_class : folders_in(folder)) {
+    listing.classes.push_back(folder_of_class.filename().string());
+    collect_files(folder_of_class, files.emplace_back());
+    if (files.back().empty())
+      throw Error(ErrorCode::kBadInput, folder_of_class.string(),
+                  "has no images; expected those of one class");
+  }
+  if (files.empty() && !labels_needed) {  // Calibration asks for no labels.
+    listing.classes.push_back(folder.filename().string());
+    collect_files(folder, files.emplace_back());
+  }
+  std::size_t most = 0;
+  for (const auto& of_class : files) most = std::max(most, of_class.size());
+  for (std::size_t i = 0; i < most; ++i) {
+    for (std::size_t label = 0; label < files.size(); ++label) {
+      if (i < files[label].size())
+        listing.images.push_back({files[label][i], static_cast<std::int32_t>(label)});
+    }
+  }
+  if (listing.images.empty())
+    throw Error(ErrorCode::kBadInput, folder.string(), fmt::format("has no images; {}", kExpected));
+  return listing;
+}
+
+std::optional<fs::path> split_folder(const fs::path& root, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (fs::is_directory(root / name)) return root / name;
+  }
+  return std::nullopt;
+}
+
+void check_memory(const fs::path& folder, std::int64_t images, std::int64_t image_bytes) {
+  const double needed = static_cast<double>(images) * static_cast<double>(image_bytes);
+  const double memory =
+      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
+  if (needed <= 0.75 * memory) return;
+  constexpr double kGiB = 1 << 30;
+  throw Error(
+      ErrorCode::kUsage, folder.string(),
+      fmt::format("{} images need {:.1f} GiB of memory; expected at most three quarters of this machine's "
+                  "{:.1f} GiB (use fewer with --train-limit and --test-limit)",
+                  images, needed / kGiB, memory / kGiB));
+}
+
+void read_image(const fs::path& file, const ImageFolderConfig& config, std::span<std::uint8_t> planes) {
+  const std::string where = file.string();
+  Image image = decode_image(read_file(file, std::uint64_t{1} << 30), config.channels, where);
+  const ImageSize window{config.height, config.width};
+  const ImageSize size = size_before_crop(image, config.resize, window);
+  if (size.height < window.height || size.width < window.width) {
+    throw Error(
+        ErrorCode::kUsage, where,
+        fmt::format("is {} x {} pixels once resized; expected at least the model's {} x {} (give a larger "
+                    "--resize)",
+                    size.height, size.width, window.height, window.width));
+  }
+  check_image_size(static_cast<std::uint64_t>(size.width), static_cast<std::uint64_t>(size.height), where);
+  centre_crop(resize_image(image, size.height, size.width), window, planes);
+}
+
+Dataset read_split(const fs::path& folder, const std::string& name, const Listing& listing,
+                   std::int64_t limit, const ImageFolderConfig& config) {
+  Dataset split;
+  split.name = "image-folder";
+  split.split = name;
+  split.source = folder.string();
+  split.class_names = listing.classes;
+  split.channels = config.channels;
+  split.height = config.height;
+  split.width = config.width;
+  const auto all = static_cast<std::int64_t>(listing.images.size());
+  const std::int64_t count = limit > 0 ? std::min(limit, all) : all;
+  check_memory(folder, count, split.image_size());
+  const auto image_bytes = static_cast<std::size_t>(split.image_size());
+  split.pixels.resize(static_cast<std::size_t>(count) * image_bytes);
+  std::vector<std::optional<Error>> failures(static_cast<std::size_t>(count));
+  constexpr std::int64_t kAtOnce = 256;  // between looks at what the caller wants
+  for (std::int64_t first = 0; first < count; first += kAtOnce) {
+    if (config.stop.stop_requested()) throw Error(ErrorCode::kInterrupted, "images", "interrupted");
+    if (config.on_image) config.on_image(first, count);
+    parallel_for(std::min(kAtOnce, count - first), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(first + begin); i < static_cast<std::size_t>(first + end); ++i) {
+        try {
+          read_image(listing.images[i].file, config,
+                     std::span(split.pixels).subspan(i * image_bytes, image_bytes));
+        } catch (const Error& error) {
+          failures[i] = error;
+        }
+      }
+    });
+  }
+  const auto failed =
+      std::ranges::count_if(failures, [](const auto& failure) { return failure.has_value(); });
+  for (const auto& failure : failures) {
+    if (!failure) continue;
+    if (failed == 1) throw *failure;
+    throw Error(failure->code(),
+                fmt::format("{}, and {} more of {} images fail", failure->what(), failed - 1, count));
+  }
+  for (std::int64_t i = 0; i < count; ++i)
+    split.labels.push_back(listing.images[static_cast<std::size_t>(i)].label);
+  split.hash = content_hash(split);
+  return split;
+}
+
+void check_same_classes(const Listing& train, const Listing& test, const fs::path& test_folder) {
+  for (const auto& [wanted, other, place] :
+       {std::tuple(&train, &test, "test"), std::tuple(&test, &train, "training")}) {
+    for (const std::string& name : wanted->classes) {
+      if (std::ranges::find(other->classes, name) == other->classes.end()) {
+        throw Error(ErrorCode::kBadInput, test_folder.string(),
+                    fmt::format("class '{}' has no {} images; expected the same class folders in both splits",
+                                name, place));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+bool has_image_folder(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return false;
+  fs::path at = folder;
+  for (int depth = 0; depth < 4; ++depth) {
+    fs::path down;
+    for (const fs::path& path : entries(at)) {
+      if (fs::is_directory(path)) {
+        if (down.empty()) down = path;
+      } else if (is_image_file(path)) {
+        return true;
+      }
+    }
+    if (down.empty()) return false;
+    at = down;
+  }
+  return false;
+}
+
+DatasetPair read_image_folder(const fs::path& path, const ImageFolderConfig& config) {
+  if ((config.channels != 1 && config.channels != 3) || config.height < 1 || config.width < 1 ||
+      config.resize < 0) {
+    throw Error(
+        ErrorCode::kUsage, path.string(),
+        fmt::format("expected 1 or 3 channels and a positive image size, got {} x {} x {} (--image-size)",
+                    config.channels, config.height, config.width));
+  }
+  if (!fs::is_directory(path)) {
+    std::error_code ignored;
+    throw Error(
+        ErrorCode::kIo, path.string(),
+        fmt::format("{}; {}", fs::exists(path, ignored) ? "is no folder" : "no such folder", kExpected));
+  }
+  const bool want_train = config.splits != Splits::kTest;
+  const bool want_test = config.splits != Splits::kTrain;
+  std::optional<fs::path> train = split_folder(path, {"train"});
+  std::optional<fs::path> test = split_folder(path, {"val", "test", "validation", "valid"});
+  if (!train && !test && config.splits != Splits::kBoth) (want_train ? train : test) = path;
+  if ((want_train && !train) || (want_test && !test)) {
+    throw Error(ErrorCode::kBadInput, path.string(),
+                fmt::format("has no {} images; {}", want_train && !train ? "training" : "test", kExpected));
+  }
+  DatasetPair pair;
+  pair.normalization = usual_normalization(config.channels);
+  Listing train_list, test_list;
+  if (want_train) train_list = list_split(*train, want_test);
+  if (want_test) test_list = list_split(*test, true);
+  if (want_train && want_test) check_same_classes(train_list, test_list, *test);
+  if (want_train) pair.train = read_split(*train, "train", train_list, config.train_limit, config);
+  if (want_test) pair.test = read_split(*test, "test", test_list, config.test_limit, config);
+  // What was not asked for is empty, and of the same kind.
+  const auto describe_as = [](Dataset& empty, const Dataset& other, const char* split) {
+    empty = head(other, 1);
+    empty.pixels.clear();
+    empty.labels.clear();
+    empty.split = split;
+    empty.hash = content_hash(empty);
+  };
+  if (!want_train) describe_as(pair.train, pair.test, "train");
+  if (!want_test) describe_as(pair.test, pair.train, "test");
+  return pair;
+}
+
+}  // namespace octavo

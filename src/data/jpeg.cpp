@@ -1,0 +1,123 @@
+/// JPEG files, by libjpeg-turbo.
+#include <csetjmp>
+#include <cstddef>
+#include <cstdio>
+// clang-format off
+// The library's headers need FILE and size_t, and its codes depend on the version that the first one tells.
+#include <jpeglib.h>
+#include <jerror.h>
+// clang-format on
+
+#include <array>
+#include <memory>
+
+#include "image_codecs.h"
+#include "octavo/core/error.h"
+
+namespace octavo {
+namespace {
+
+/// libjpeg's state for one file. It ends in longjmp() where it fails: between setjmp() and there, nothing
+/// with a destructor may come to life.
+struct Reader {
+  jpeg_decompress_struct jpeg{};
+  jpeg_error_mgr errors{};
+  std::jmp_buf failed{};
+  std::array<char, JMSG_LENGTH_MAX> problem{};
+
+  Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { jpeg_destroy_decompress(&jpeg); }
+};
+
+void stop(j_common_ptr jpeg) {
+  auto* reader = static_cast<Reader*>(jpeg->client_data);
+  jpeg->err->format_message(jpeg, reader->problem.data());
+  std::longjmp(reader->failed, 1);
+}
+
+/// Warnings: where data are missing libjpeg goes on with grey, and the image would be wrong without a word.
+void on_message(j_common_ptr jpeg, int level) {
+  const int code = jpeg->err->msg_code;
+  if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) stop(jpeg);
+}
+
+Reader::Reader() {
+  jpeg.err = jpeg_std_error(&errors);
+  errors.error_exit = stop;
+  errors.emit_message = on_message;
+  jpeg.client_data = this;
+  jpeg_create_decompress(&jpeg);
+}
+
+bool read_header(Reader& reader, std::span<const std::byte> bytes) {
+  if (setjmp(reader.failed) != 0) return false;
+  jpeg_mem_src(&reader.jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  jpeg_read_header(&reader.jpeg, TRUE);
+  switch (reader.jpeg.jpeg_color_space) {
+    case JCS_GRAYSCALE:
+      reader.jpeg.out_color_space = JCS_GRAYSCALE;
+      break;
+    case JCS_CMYK:
+    case JCS_YCCK:
+      reader.jpeg.out_color_space = JCS_CMYK;
+      break;
+    default:
+      reader.jpeg.out_color_space = JCS_RGB;
+  }
+  return true;
+}
+
+bool read_pixels(Reader& reader, std::uint8_t* pixels, std::size_t row_bytes) {
+  if (setjmp(reader.failed) != 0) return false;
+  jpeg_start_decompress(&reader.jpeg);
+  while (reader.jpeg.output_scanline < reader.jpeg.output_height) {
+    JSAMPROW row = pixels + reader.jpeg.output_scanline * row_bytes;
+    jpeg_read_scanlines(&reader.jpeg, &row, 1);
+  }
+  jpeg_finish_decompress(&reader.jpeg);
+  return true;
+}
+
+/// Ink to light. Adobe's programs, who make such files, store 255 less the ink.
+void cmyk_to_rgb(Image& image, bool inverted) {
+  std::vector<std::uint8_t> rgb(image.pixels.size() / 4 * 3);
+  for (std::size_t i = 0; i < rgb.size() / 3; ++i) {
+    const auto light = [&](std::size_t k) -> std::uint32_t {
+      const std::uint8_t stored = image.pixels[4 * i + k];
+      return inverted ? stored : 255U - stored;
+    };
+    for (std::size_t k = 0; k < 3; ++k)
+      rgb[3 * i + k] = static_cast<std::uint8_t>((light(k) * light(3) + 127) / 255);
+  }
+  image.pixels = std::move(rgb);
+  image.channels = 3;
+}
+
+}  // namespace
+
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
+  const auto reader = std::make_unique<Reader>();
+  const auto fail = [&] {
+    throw Error(ErrorCode::kBadInput, where,
+                std::string("damaged JPEG: ") + reader->problem.data() +
+                    "; expected a whole image (repair or remove the file)");
+  };
+  if (!read_header(*reader, bytes)) fail();
+  check_image_size(reader->jpeg.image_width, reader->jpeg.image_height, where);
+  const J_COLOR_SPACE space = reader->jpeg.out_color_space;
+  Image image{.channels = space == JCS_GRAYSCALE ? 1
+                          : space == JCS_CMYK    ? 4
+                                                 : 3,
+              .height = reader->jpeg.image_height,
+              .width = reader->jpeg.image_width,
+              .pixels = {}};
+  const auto row_bytes = static_cast<std::size_t>(image.width * image.channels);
+  image.pixels.resize(row_bytes * static_cast<std::size_t>(image.height));
+  if (!read_pixels(*reader, image.pixels.data(), row_bytes)) fail();
+  if (image.channels == 4) cmyk_to_rgb(image, reader->jpeg.saw_Adobe_marker != 0);
+  return image;
+}
+
+}  // namespace octavo

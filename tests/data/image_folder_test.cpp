@@ -1,0 +1,144 @@
+#include <numeric>
+
+#include "data/image_files.h"
+#include "octavo/data/sources.h"
+
+namespace octavo {
+namespace {
+
+using testing::expect_error;
+using testing::grey_png;
+using testing::jpeg_bytes;
+using testing::put_image;
+using testing::TempFolder;
+
+ImageFolderConfig eight(Splits splits = Splits::kBoth) { return {.height = 8, .width = 8, .splits = splits}; }
+
+/// train/ with classes "a b" (3 images) and "z" (1), val/ with one of each, of different sizes and names.
+void fill(const TempFolder& folder) {
+  put_image(folder / "train/z/only.png", grey_png(50, 8, 8));
+  put_image(folder / "train/a b/1.PNG", grey_png(10, 20, 9));
+  put_image(folder / "train/a b/2.jpg", jpeg_bytes(JCS_RGB, 30, 40, {20, 20, 20}));
+  put_image(folder / "train/a b/below/3", grey_png(30, 8, 100));
+  put_image(folder / "train/a b/.DS_Store", "not an image, but hidden");
+  put_image(folder / "val/z/wrongly-named.jpg", grey_png(60, 9, 9));
+  put_image(folder / "val/a b/x.png", grey_png(40, 9, 9));
+}
+
+TEST(ImageFolder, ClassesAreFoldersByNameAndTakeTurns) {
+  const TempFolder folder;
+  fill(folder);
+  const DatasetPair pair = read_image_folder(folder.path(), eight());
+  EXPECT_EQ(pair.train.name, "image-folder");
+  EXPECT_EQ(pair.train.class_names, (std::vector<std::string>{"a b", "z"}));
+  EXPECT_EQ(pair.train.labels, (std::vector<std::int32_t>{0, 1, 0, 0}));
+  EXPECT_EQ(pair.train.channels, 3);
+  EXPECT_EQ(pair.train.height, 8);
+  EXPECT_EQ(pair.train.image_size(), 3 * 64);
+  const std::vector<int> greys{10, 50, 20, 30};
+  for (std::int64_t i = 0; i < 4; ++i) {
+    for (const std::uint8_t p : pair.train.image(i))
+      ASSERT_NEAR(p, greys[static_cast<std::size_t>(i)], 1) << i;
+  }
+  EXPECT_EQ(pair.test.labels, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_EQ(pair.test.image(1)[0], 60);
+  EXPECT_EQ(pair.train.hash, content_hash(pair.train));
+  EXPECT_EQ(pair.normalization.mean, (std::vector<float>{0.485F, 0.456F, 0.406F}));
+}
+
+TEST(ImageFolder, GreyModelsGetOneChannel) {
+  const TempFolder folder;
+  fill(folder);
+  ImageFolderConfig config = eight();
+  config.channels = 1;
+  const DatasetPair pair = read_image_folder(folder.path(), config);
+  EXPECT_EQ(pair.train.image_size(), 64);
+  EXPECT_EQ(pair.normalization.mean.size(), 1U);
+}
+
+TEST(ImageFolder, LimitsReadTheFirstOnly) {
+  const TempFolder folder;
+  fill(folder);
+  put_image(folder / "train/a b/zz.png", "broken, and never looked at");
+  ImageFolderConfig config = eight();
+  config.train_limit = 2;
+  EXPECT_EQ(read_image_folder(folder.path(), config).train.labels, (std::vector<std::int32_t>{0, 1}));
+}
+
+TEST(ImageFolder, OneSplitIsEnoughWhereOneIsAskedFor) {
+  const TempFolder folder;
+  put_image(folder / "cats/1.png", grey_png(10, 8, 8));
+  put_image(folder / "dogs/1.png", grey_png(20, 8, 8));
+  const DatasetPair calibration = read_image_folder(folder.path(), eight(Splits::kTrain));
+  EXPECT_EQ(calibration.train.size(), 2);
+  EXPECT_EQ(calibration.test.size(), 0);
+  EXPECT_EQ(calibration.test.class_names, calibration.train.class_names);
+  const DatasetPair evaluation = read_image_folder(folder.path(), eight(Splits::kTest));
+  EXPECT_EQ(evaluation.train.size(), 0);
+  EXPECT_EQ(evaluation.test.labels, (std::vector<std::int32_t>{0, 1}));
+  expect_error(ErrorCode::kBadInput, {"no training images", "train/ and val/"},
+               [&] { read_image_folder(folder.path(), eight()); });
+}
+
+TEST(ImageFolder, OnlyTheSplitAskedForIsRead) {
+  const TempFolder folder;
+  fill(folder);
+  put_image(folder / "val/z/broken.png", "no image");
+  EXPECT_EQ(read_image_folder(folder.path(), eight(Splits::kTrain)).train.size(), 4);
+}
+
+TEST(ImageFolder, CalibrationTakesImagesWithoutClasses) {
+  const TempFolder folder;
+  put_image(folder / "1.png", grey_png(10, 8, 8));
+  put_image(folder / "2.png", grey_png(20, 8, 8));
+  EXPECT_EQ(read_image_folder(folder.path(), eight(Splits::kTrain)).train.labels,
+            (std::vector<std::int32_t>{0, 0}));
+  expect_error(ErrorCode::kBadInput, {"no images", "one folder a class"},
+               [&] { read_image_folder(folder.path(), eight(Splits::kTest)); });
+}
+
+TEST(ImageFolder, BadFilesAreNamedAndCounted) {
+  const TempFolder folder;
+  fill(folder);
+  put_image(folder / "train/z/b-empty.png", "");
+  expect_error(ErrorCode::kBadInput, {"b-empty.png", "empty"},
+               [&] { read_image_folder(folder.path(), eight()); });
+  put_image(folder / "train/z/c-cut.png", grey_png(1, 30, 30).substr(0, 40));
+  expect_error(ErrorCode::kBadInput, {"b-empty.png", "1 more of 6"},
+               [&] { read_image_folder(folder.path(), eight()); });
+}
+
+TEST(ImageFolder, BadFoldersAreRefusedWithWhatIsExpected) {
+  const TempFolder folder;
+  expect_error(ErrorCode::kIo, {"no such folder"}, [&] { read_image_folder(folder / "missing", eight()); });
+  expect_error(ErrorCode::kBadInput, {"train/ and val/"}, [&] { read_image_folder(folder.path(), eight()); });
+  fill(folder);
+  expect_error(ErrorCode::kUsage, {"--image-size"}, [&] { read_image_folder(folder.path(), {}); });
+  ImageFolderConfig small = eight();
+  small.resize = 4;
+  expect_error(ErrorCode::kUsage, {"--resize", "8 x 8"}, [&] { read_image_folder(folder.path(), small); });
+  put_image(folder / "val/new/1.png", grey_png(1, 8, 8));
+  expect_error(ErrorCode::kBadInput, {"class 'new' has no training images"},
+               [&] { read_image_folder(folder.path(), eight()); });
+  std::filesystem::create_directories(folder / "train/new");
+  expect_error(ErrorCode::kBadInput, {"train/new", "no images"},
+               [&] { read_image_folder(folder.path(), eight()); });
+}
+
+TEST(ImageFolder, LoadDatasetFindsItByNameAndByLooking) {
+  const TempFolder folder;
+  fill(folder);
+  for (const char* name : {"image-folder", "auto"}) {
+    DataRequest request;
+    request.dataset = name;
+    request.path = folder.path();
+    request.images = eight();
+    EXPECT_EQ(load_dataset(request).train.size(), 4) << name;
+  }
+  DataRequest nowhere;
+  nowhere.dataset = "image-folder";
+  expect_error(ErrorCode::kUsage, {"--data"}, [&] { load_dataset(nowhere); });
+}
+
+}  // namespace
+}  // namespace octavo
