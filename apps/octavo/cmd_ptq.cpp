@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "model_files.h"
+#include "octavo/core/file.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/report/report.h"
 #include "workflow.h"
 
 namespace octavo::app {
@@ -21,6 +23,11 @@ void cmd_ptq(Session& session) {
   if (const std::string note = leakage_note(ptq); !note.empty()) session.console.line(note);
   session.console.line(
       fmt::format("ptq: calibrated on {} images and written in {:.1f} s", ptq.calibration_images, seconds));
+  if (!session.report.empty()) {
+    const std::vector<LayerQuality> layers = layer_quality(session, data, base, load_onnx(output));
+    write_file(session.report, layers_to_html(output.filename().string(), layers));
+    session.console.line(fmt::format("report: {}", session.report.string()));
+  }
   std::printf("%s\n", output.c_str());
 }
 

@@ -73,6 +73,9 @@ Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
       if (!results.variants.empty()) {
         variant.agreement_with_base = agreement(results.variants.front().accuracy, variant.accuracy);
       }
+      if (name == "ptq") {
+        variant.layers = layer_quality(session, data, load_onnx(folder.file("base.onnx")), load_onnx(path));
+      }
       session.console.line(fmt::format("{}: accuracy {:.2f} %, {}", name, 100 * variant.accuracy.value(),
                                        bytes_text(static_cast<std::uint64_t>(variant.size_bytes))));
       results.variants.push_back(std::move(variant));

@@ -70,6 +70,19 @@ constexpr std::array kCommands{
                "  octavo bench runs/mine/base.onnx runs/mine/ptq.onnx\n"
                "  octavo bench ptq.onnx --batches 1,8,128 --threads 1 --runs 500 --json",
                "Models (.onnx), float or QDQ", true, false, true, false, cmd_bench},
+    CommandRow{kInspect, "inspect", "Layers, sizes and ranges of model files, and what runs in integers",
+               "Examples:\n"
+               "  octavo inspect ptq.onnx\n"
+               "  octavo inspect ptq.onnx --json | jq '.models[].layers[] | select(.precision == \"fp32\")'",
+               "Models (.onnx), float or QDQ", true, false, true, false, cmd_inspect},
+    CommandRow{kVerify, "verify", "Check layer by layer that all programs give the same answers",
+               "Compares the runtime, the training simulation and (where installed) ONNX Runtime with the\n"
+               "reference interpreter. Exit code 1 if the runtime differs at all, or another by more than "
+               "--max-lsb.\n"
+               "Examples:\n"
+               "  octavo verify ptq.onnx\n"
+               "  octavo verify ptq.onnx --images 64 --max-lsb 2 --onnxruntime node_modules",
+               "Model (.onnx), float or QDQ", false, false, true, false, cmd_verify},
     CommandRow{kData, "data", "Find or download a data set, check it and describe it",
                "Examples:\n"
                "  octavo data --dataset cifar10\n"
@@ -82,6 +95,7 @@ struct Typed {
   std::map<std::string, std::string> flags;  ///< Flag -> text.
   std::string config;
   std::string output;
+  std::string report;
   std::vector<std::string> files;
   bool resume = true;
   bool color = true;
@@ -103,9 +117,9 @@ std::string help_text(const Setting& setting) {
 
 void add_setting(CLI::App& command, const Setting& setting, Typed& typed) {
   static const std::map<std::string, std::string> kGroups{
-      {"run", "Run"},        {"data", "Data"},        {"model", "Training"},
-      {"train", "Training"}, {"ptq", "Quantization"}, {"qat", "Quantization-aware training"},
-      {"bench", "Latency"}};
+      {"run", "Run"},        {"data", "Data"},          {"model", "Training"},
+      {"train", "Training"}, {"ptq", "Quantization"},   {"qat", "Quantization-aware training"},
+      {"bench", "Latency"},  {"verify", "Verification"}};
   CLI::Option* option = nullptr;
   if (std::holds_alternative<bool>(setting.get())) {
     const std::string negated = "--no-" + setting.flag.substr(2);
@@ -138,6 +152,10 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
   if (row.output) {
     command.add_option("--out", typed.output, "File to write (default: beside the input)")
         ->type_name("FILE.onnx");
+  }
+  if (row.bit == kPtq) {
+    command.add_option("--report", typed.report, "Page to write on what quantization costs each layer")
+        ->type_name("FILE.html");
   }
   if (row.json) command.add_flag("--json", typed.json, "Answer in JSON");
   if (row.bit == kBench)
@@ -208,7 +226,8 @@ int run_program(int argc, char** argv) {
       "octavo"};
   app.formatter(std::make_shared<HelpFormatter>());
   app.footer(
-      "Start with:  octavo run --config configs/quick.toml\nExit codes: 0 done, 2 usage, 3 bad input, 4 "
+      "Start with:  octavo run --config configs/quick.toml\nExit codes: 0 done, 1 verify found differences, "
+      "2 usage, 3 bad input, 4 "
       "unsupported, 5 input/output, 70 internal, 130 interrupted.");
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
@@ -247,6 +266,7 @@ int run_program(int argc, char** argv) {
                   .stop = listener.token(),
                   .files = {typed.files.begin(), typed.files.end()},
                   .output = typed.output,
+                  .report = typed.report,
                   .resume = typed.resume,
                   .json = typed.json,
                   .layers = typed.layers,
@@ -256,7 +276,7 @@ int run_program(int argc, char** argv) {
     throw Error(ErrorCode::kIo, "standard output",
                 "cannot be written; expected room for the answer, got an error");
   }
-  return 0;
+  return session.exit_code;
 }
 
 int fail(const std::string& message, ErrorCode code) {

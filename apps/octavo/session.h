@@ -17,10 +17,12 @@ struct Session {
   std::stop_token stop;
   std::vector<std::filesystem::path> files;  ///< Positional arguments: models.
   std::filesystem::path output;              ///< --out of ptq and qat.
+  std::filesystem::path report;              ///< --report of ptq; empty: none.
   bool resume = true;
   bool json = false;
   bool layers = false;         ///< bench: show the steps of each compiled model.
   bool dataset_given = false;  ///< Else a model's own data set is taken.
+  int exit_code = 0;           ///< Of a command that ends without an error: verify's verdict.
 };
 
 // One function a command, each in its own cmd_<name>.cpp. Results go to standard output.
@@ -30,6 +32,8 @@ void cmd_ptq(Session& session);
 void cmd_qat(Session& session);
 void cmd_eval(Session& session);
 void cmd_bench(Session& session);
+void cmd_inspect(Session& session);
+void cmd_verify(Session& session);
 void cmd_data(Session& session);
 
 }  // namespace octavo::app

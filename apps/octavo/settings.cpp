@@ -116,7 +116,7 @@ void add_run(std::vector<Setting>& table, Settings& s) {
   Rows rows(table, "run", kRun | kTrain, false);
   rows.add("name", "--name", s.name, "Name of the run (empty: model and data set)");
   rows.add("out", "--out", s.out, "Folder of the run (empty: runs/ and the name)");
-  constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench;
+  constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench | kVerify;
   rows.number("threads", "--threads", s.threads, 0, 4096, "Threads that compute (0: one a core)").commands =
       kAll;
   Setting& seed = rows.number("seed", "--seed", s.seed, 0, 9e18,
@@ -126,7 +126,7 @@ void add_run(std::vector<Setting>& table, Settings& s) {
 }
 
 void add_data(std::vector<Setting>& table, Settings& s) {
-  Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kData, false);
+  Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kVerify | kData, false);
   // Not defining: what was read is told apart by its hash.
   rows.choice(
       "dataset", "--dataset", s.data.dataset, {"cifar10", "fashion-mnist", "mnist", "auto"},
@@ -227,6 +227,14 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
   bench.number("batches", "--batches", s.batches, 1, 65536, "Batch sizes that latency is measured at");
   bench.number("warmup", "--warmup", s.warmup, 0, 1e6, "Untimed runs before the timed ones");
   bench.number("runs", "--runs", s.runs, 1, 1e7, "Timed runs");
+
+  Rows verify(table, "verify", kVerify, false);
+  verify.number("images", "--images", s.verify_images, 1, 1e5,
+                "Test images that the programs run (the reference interpreter is slow)");
+  verify.number("max_lsb", "--max-lsb", s.verify_max_lsb, 0, 255,
+                "Largest difference of a layer, in steps of its scale, that passes; the runtime's must be 0");
+  verify.add("onnxruntime", "--onnxruntime", s.onnxruntime,
+             "node_modules folder with onnxruntime-node (empty: where Node.js looks)");
 }
 
 }  // namespace

@@ -38,6 +38,10 @@ struct Settings {
   std::vector<std::int64_t> batches{1, 128};
   int warmup = 10;
   int runs = 100;
+  // [verify]
+  std::int64_t verify_images = 16;
+  double verify_max_lsb = 4;
+  std::filesystem::path onnxruntime;  ///< node_modules folder; empty: where Node.js looks by itself.
 };
 
 /// A setting's value, whatever its type in Settings.
@@ -52,6 +56,8 @@ enum Command : unsigned {
   kEval = 16,
   kBench = 32,
   kData = 64,
+  kInspect = 128,
+  kVerify = 256,
 };
 
 /// One row of the table.

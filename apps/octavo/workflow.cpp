@@ -151,6 +151,22 @@ std::string leakage_note(const QuantizedPtq& ptq) {
                      ptq.shared_images, ptq.calibration_images);
 }
 
+std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData& data, const Graph& base,
+                                        const Graph& ptq) {
+  // Noise is a mean over all pixels of all images: it settles long before the ranges do.
+  constexpr std::int64_t kImages = 256;
+  std::vector<std::int64_t> indices =
+      calibration_indices(data.pair.train, session.settings.ptq.calibration_samples, session.settings.seed);
+  indices.resize(std::min(indices.size(), static_cast<std::size_t>(kImages)));
+  return measure_layer_quality(base, ptq, data.pair.train, normalization_of(base, data.pair), indices, 32,
+                               [&session](std::int64_t done, std::int64_t total) {
+                                 throw_if_stopped(session.stop);
+                                 session.console.bar("layers",
+                                                     static_cast<double>(done) / static_cast<double>(total),
+                                                     fmt::format("{} of {} images", done, total));
+                               });
+}
+
 QatResult make_qat(const Session& session, const LoadedData& data, const Graph& base, const Graph& ptq,
                    const std::filesystem::path& checkpoint, const TrainSinks& sinks) {
   QatConfig config = qat_config(session.settings);

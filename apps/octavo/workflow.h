@@ -46,6 +46,10 @@ QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Grap
 /// One sentence on shared images, or empty.
 std::string leakage_note(const QuantizedPtq& ptq);
 
+/// What quantizing `base` to `ptq` costs each layer, on the first calibration images.
+std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData& data, const Graph& base,
+                                        const Graph& ptq);
+
 /// Fine-tunes `base` from the ranges of `ptq`.
 QatResult make_qat(const Session& session, const LoadedData& data, const Graph& base, const Graph& ptq,
                    const std::filesystem::path& checkpoint, const TrainSinks& sinks);

@@ -7,6 +7,7 @@
 #include "confusion.h"
 #include "curves.h"
 #include "format.h"
+#include "layers.h"
 #include "octavo/core/version.h"
 #include "octavo/report/report.h"
 #include "samples.h"
@@ -149,6 +150,10 @@ std::string sections(const Results& results, const Dataset& test) {
                  "larger its share of the row.",
                  grid(confusion_matrices(results), "three"));
   out += section("Where quantization changes the answer", "", samples);
+  for (const Variant& variant : results.variants) {
+    out += section("Layer by layer: " + display_name(variant.name), layer_summary(variant.layers),
+                   layer_table(variant.layers));
+  }
   out += section("Notes", "", notes_list(results));
   out += section("Time taken", "", pairs_table(timing_rows(results)));
   out += section("Environment", "", pairs_table(results.environment));
@@ -156,23 +161,35 @@ std::string sections(const Results& results, const Dataset& test) {
   return out;
 }
 
-}  // namespace
+std::string page_header(const std::string& title, const std::string& subtitle, const std::string& facts) {
+  return fmt::format("<header>\n<p class=\"mark\">Octavo</p>\n<h1>{}<span>{}</span></h1>\n{}</header>\n",
+                     escape(title), escape(subtitle), facts);
+}
 
-std::string to_html(const Results& results, const Dataset& test) {
-  const std::string title = subject(results) + ": float and quantized";
+/// A whole page around what stands in it.
+std::string page(const std::string& title, const std::string& content) {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"color-scheme\" content=\"light "
-      "dark\">\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n"
-      "<body>\n<main>\n<header>\n<p class=\"mark\">Octavo</p>\n<h1>{subject}<span>float and quantized, side "
-      "by "
-      "side</span></h1>\n{facts}</header>\n{note}<p class=\"verdict\">{verdict}</p>\n{sections}"
-      "<footer>Made by Octavo {version}.</footer>\n</main>\n</body>\n</html>\n",
-      fmt::arg("title", escape(title)), fmt::arg("style", kStyle),
-      fmt::arg("subject", escape(subject(results))), fmt::arg("facts", facts(results)),
-      fmt::arg("note", data_note(results, test)), fmt::arg("verdict", unbroken(verdict(results))),
-      fmt::arg("sections", sections(results, test)), fmt::arg("version", escape(version())));
+      "<meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{}</style>\n</head>\n"
+      "<body>\n<main>\n{}<footer>Made by Octavo {}.</footer>\n</main>\n</body>\n</html>\n",
+      escape(title), kStyle, content, escape(version()));
+}
+
+}  // namespace
+
+std::string to_html(const Results& results, const Dataset& test) {
+  const std::string header =
+      page_header(subject(results), "float and quantized, side by side", facts(results));
+  return page(subject(results) + ": float and quantized",
+              header + data_note(results, test) + "<p class=\"verdict\">" + unbroken(verdict(results)) +
+                  "</p>\n" + sections(results, test));
+}
+
+std::string layers_to_html(const std::string& model, const std::vector<LayerQuality>& layers) {
+  return page(model + ": layer by layer", page_header(model, "what quantization costs, layer by layer", "") +
+                                              "<p class=\"verdict\">" + unbroken(layer_summary(layers)) +
+                                              "</p>\n" + section("Layers", "", layer_table(layers)));
 }
 
 }  // namespace octavo

@@ -185,9 +185,39 @@ Accuracy read_accuracy(const Field& node) {
   return accuracy;
 }
 
+Distribution read_distribution(const Field& node) {
+  node.require_keys({"min", "max", "counts"});
+  constexpr double kLowest = std::numeric_limits<double>::lowest();
+  Distribution distribution{node.at("min").measured(kLowest), node.at("max").measured(kLowest), {}};
+  for (const std::int64_t count : read_counts(node.at("counts")))
+    distribution.counts.push_back(static_cast<std::uint64_t>(count));
+  return distribution;
+}
+
+LayerQuality read_layer(const Field& node) {
+  node.require_keys({"value", "layer", "sqnr_db", "cosine", "clipped", "range", "activations", "weights"});
+  constexpr double kLowest = std::numeric_limits<double>::lowest();
+  LayerQuality layer;
+  layer.value = node.at("value").text();
+  layer.layer = node.at("layer").text();
+  // Noise of exactly 0 is an infinite ratio, which JSON has no number for.
+  layer.sqnr_db = node.at("sqnr_db").is_null() ? std::numeric_limits<double>::infinity()
+                                               : node.at("sqnr_db").measured(kLowest);
+  layer.cosine = node.at("cosine").measured(kLowest);
+  layer.clipped = node.at("clipped").measured(0, 1);
+  const std::vector<Field> ends = node.at("range").items();
+  if (ends.size() != 2)
+    node.at("range").fail(fmt::format("has the wrong length; expected 2, got {}", ends.size()));
+  layer.range = {static_cast<float>(ends[0].measured(kLowest)),
+                 static_cast<float>(ends[1].measured(kLowest))};
+  layer.activations = read_distribution(node.at("activations"));
+  layer.weights = read_distribution(node.at("weights"));
+  return layer;
+}
+
 Variant read_variant(const Field& node) {
   node.require_keys({"name", "precision", "accuracy", "correct", "images", "class_images", "class_correct",
-                     "confusion", "file", "size_bytes", "latency", "agreement_with_base"});
+                     "confusion", "file", "size_bytes", "latency", "agreement_with_base", "layers"});
   Variant variant;
   variant.name = node.at("name").text();
   variant.precision = node.at("precision").text();
@@ -196,6 +226,7 @@ Variant read_variant(const Field& node) {
   variant.size_bytes = node.at("size_bytes").integer(0);
   for (const Field& item : node.at("latency").items()) variant.latency.push_back(read_latency(item));
   variant.agreement_with_base = node.at("agreement_with_base").measured(0, 1);
+  for (const Field& item : node.at("layers").items()) variant.layers.push_back(read_layer(item));
   return variant;
 }
 

@@ -22,7 +22,24 @@ Json to_object(const Latency& latency) {
           {"images_per_second", measured(latency.images_per_second)}};
 }
 
+Json to_object(const Distribution& distribution) {
+  return {{"min", distribution.min}, {"max", distribution.max}, {"counts", distribution.counts}};
+}
+
+Json to_object(const LayerQuality& layer) {
+  return {{"value", layer.value},
+          {"layer", layer.layer},
+          {"sqnr_db", measured(layer.sqnr_db)},
+          {"cosine", measured(layer.cosine)},
+          {"clipped", measured(layer.clipped)},
+          {"range", {layer.range.min, layer.range.max}},
+          {"activations", to_object(layer.activations)},
+          {"weights", to_object(layer.weights)}};
+}
+
 Json to_object(const Variant& variant) {
+  Json layers = Json::array();
+  for (const LayerQuality& layer : variant.layers) layers.push_back(to_object(layer));
   Json latency = Json::array();
   for (const Latency& entry : variant.latency) latency.push_back(to_object(entry));
   const Accuracy& accuracy = variant.accuracy;
@@ -37,7 +54,8 @@ Json to_object(const Variant& variant) {
           {"file", variant.file},
           {"size_bytes", variant.size_bytes},
           {"latency", latency},
-          {"agreement_with_base", measured(variant.agreement_with_base)}};
+          {"agreement_with_base", measured(variant.agreement_with_base)},
+          {"layers", layers}};
 }
 
 Json to_object(const EpochRecord& record) {

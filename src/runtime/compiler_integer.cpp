@@ -70,8 +70,8 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
 
   const Int8Conv::Algorithm algorithm = algorithm_for(conv);
   const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
-  const ValueId pooled =
-      algorithm == Int8Conv::Algorithm::kDepthwise ? kNoValue : pool_that_follows(p.graph(), group);
+  const bool may_pool = algorithm != Int8Conv::Algorithm::kDepthwise && !p.observed(group.output);
+  const ValueId pooled = may_pool ? pool_that_follows(p.graph(), group) : kNoValue;
   if (pooled != kNoValue) {
     const BufferId y = p.new_bytes(pooled);
     p.emit(make_int8_conv_step(text + " + max-pool " + p.name(pooled),

@@ -82,21 +82,28 @@ bool ProgramBuilder::may_overwrite(ValueId id, BufferId buffer) const {
   return true;
 }
 
+bool ProgramBuilder::observed(ValueId id) const {
+  return std::ranges::find(observe_, id) != observe_.end();
+}
+
+void ProgramBuilder::show(ValueId id) {
+  if (!observed(id)) return;
+  const BufferId x = real_plain(id).buffer;
+  emit(make_observe_step(label("observe", id), id, element_count(shape_of(id)), x), {x});
+}
+
 void ProgramBuilder::set_real(ValueId id, const Operand& operand) {
   place(id).real = operand;
-  if (std::ranges::find(observe_, id) != observe_.end()) {
-    const Operand plain = in_layout(operand, Layout::plain(shape_of(id)), id);
-    emit(make_observe_step(label("observe", id), id, element_count(shape_of(id)), plain.buffer),
-         {plain.buffer});
-  }
   if (graph_.value(id).quant) {
     quantize(id);
     place(id).real.reset();  // What flows on is the quantized value.
   }
+  show(id);
 }
 
 void ProgramBuilder::set_integer(ValueId id, IntegerOperand operand) {
   place(id).integer = std::move(operand);
+  show(id);
 }
 
 Operand ProgramBuilder::in_layout(const Operand& from, const Layout& wanted, ValueId id) {

@@ -50,7 +50,9 @@ class ProgramBuilder {
   /// True if nothing reads `buffer`, where `id` is, after the group that reads `id` now.
   bool may_overwrite(ValueId id, BufferId buffer) const;
 
-  /// Records where a float result is; quantizes it if the value is quantized, and shows it to the observer.
+  /// True if the value's contents go to the run's observer: then it has to be made.
+  bool observed(ValueId id) const;
+  /// Records where a result is; quantizes a float one if the value is quantized. Shows it to the observer.
   void set_real(ValueId id, const onednn::Operand& operand);
   void set_integer(ValueId id, IntegerOperand operand);
   /// The value in float, dequantized if need be.
@@ -83,6 +85,7 @@ class ProgramBuilder {
 
   Place& place(ValueId id) { return places_[static_cast<std::size_t>(id)]; }
   void quantize(ValueId id);
+  void show(ValueId id);
   void lay_out();
 
   const Graph& graph_;

@@ -76,7 +76,6 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
       throw Error(ErrorCode::kUsage, graph.name,
                   "value '" + graph.value(id).name + "' cannot be observed; it lies inside a fused group");
     }
-    if (graph.quantized()) throw Error(ErrorCode::kUsage, graph.name, "only a float graph can be observed");
     plan->observe.push_back(folded);
     plan->observe_as.push_back(id);
   }

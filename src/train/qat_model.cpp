@@ -85,6 +85,12 @@ void QatModel::set_progress(double done) {
 }
 
 at::Tensor QatModel::quantize_value(ValueId id, const at::Tensor& y) {
+  at::Tensor result = fake_quantized(id, y);
+  if (recorded_ != nullptr) (*recorded_)[id] = result;
+  return result;
+}
+
+at::Tensor QatModel::fake_quantized(ValueId id, const at::Tensor& y) {
   const auto found = activations_.find(id);
   if (found == activations_.end()) return y;
   Activation& activation = found->second;

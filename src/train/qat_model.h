@@ -23,6 +23,8 @@ class QatModel final : public FloatModel {
   void set_progress(double done) override;
   /// Folded and annotated.
   Graph snapshot() const override;
+  /// From now on run() leaves what it computes for each value here; null: nowhere.
+  void record_values(std::map<ValueId, at::Tensor>* values) { recorded_ = values; }
 
  private:
   /// How a value that flows is quantized.
@@ -34,6 +36,7 @@ class QatModel final : public FloatModel {
   };
 
   at::Tensor quantize_value(ValueId id, const at::Tensor& y) override;
+  at::Tensor fake_quantized(ValueId id, const at::Tensor& y);
   at::Tensor quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) override;
   at::Tensor quantize_bias(const Node& node, const at::Tensor& bias) override;
   /// The scale of a value with parameters, its own or shared.
@@ -43,6 +46,7 @@ class QatModel final : public FloatModel {
   bool quantized(ValueId id) const { return quantized_[static_cast<std::size_t>(id)]; }
 
   QatConfig config_;
+  std::map<ValueId, at::Tensor>* recorded_ = nullptr;
   bool freeze_observers_ = false;
   std::vector<bool> quantized_;  ///< By value id: carries parameters, its own or shared.
   std::vector<ValueId> owner_;   ///< By value id: whose parameters it shares; MaxPool and Flatten do.

@@ -29,11 +29,12 @@ std::filesystem::path write_model(const ScratchFolder& folder) {
 }
 
 TEST(Help, TeachesEveryCommand) {
-  for (const char* command : {"run", "train", "ptq", "qat", "eval", "bench", "data"}) {
+  for (const char* command : {"run", "train", "ptq", "qat", "eval", "bench", "inspect", "verify", "data"}) {
     const Finished help = octavo({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_TRUE(contains(help.out, "Examples:")) << command;
-    EXPECT_TRUE(contains(help.out, "(default ")) << command;
+    // inspect has no setting.
+    if (command != std::string("inspect")) EXPECT_TRUE(contains(help.out, "(default ")) << command;
   }
   const Finished all = octavo({"--help"});
   EXPECT_EQ(all.exit_code, 0);
@@ -152,7 +153,7 @@ TEST(ModelFile, BadFilesHaveTheirExitCodes) {
   std::ofstream(folder / "truncated.onnx", std::ios::binary) << whole.substr(0, whole.size() / 2);
   std::ofstream(folder / "empty.onnx");
   std::ofstream(folder / "text.onnx") << "this is no model\n";
-  for (const char* command : {"eval", "bench", "ptq", "qat"}) {
+  for (const char* command : {"eval", "bench", "ptq", "qat", "inspect", "verify"}) {
     for (const char* name : {"truncated.onnx", "empty.onnx", "text.onnx"}) {
       const Finished finished = octavo({command, (folder / name).string()});
       EXPECT_EQ(finished.exit_code, 3) << command << " " << name << ": " << finished.err;
@@ -187,6 +188,76 @@ TEST(Ptq, WritesAnInt8FileThatEvalRuns) {
   EXPECT_EQ(models[1]["precision"], "int8");
   EXPECT_EQ(models[1]["images"], 64);
   EXPECT_LT(models[1]["size_bytes"].get<double>(), 0.26 * models[0]["size_bytes"].get<double>());
+}
+
+TEST(Ptq, ReportShowsEveryLayer) {
+  const ScratchFolder folder;
+  const auto page = folder / "layers.html";
+  const Finished made = octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out",
+                                (folder / "int8.onnx").string(), "--report", page.string()});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const std::string html = file_text(page);
+  for (const char* part : {"int8.onnx", "conv1", "conv4", " dB", "Noisiest: "}) {
+    EXPECT_TRUE(contains(html, part)) << part;
+  }
+}
+
+TEST(Inspect, TellsWhatRunsInIntegers) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const auto int8 = (folder / "int8.onnx").string();
+  ASSERT_EQ(octavo({"ptq", model.string(), "--calibration-samples", "20", "--out", int8}).exit_code, 0);
+  const Finished finished = octavo({"inspect", model.string(), int8, "--json"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const Json models = Json::parse(finished.out)["models"];
+  ASSERT_EQ(models.size(), 2U);
+  EXPECT_EQ(models[0]["layers"][0]["precision"], "fp32");
+  EXPECT_EQ(models[1]["layers"][0]["precision"], "int8");
+  EXPECT_EQ(models[1]["layers"][0]["operators"], "Conv + Relu");
+  EXPECT_EQ(models[1]["layers"][0]["weight_bits"], 8);
+  const Finished text = octavo({"inspect", int8});
+  EXPECT_TRUE(contains(text.out, "11 of 11 layers run in int8")) << text.out;
+}
+
+TEST(Verify, ProgramsGiveTheSameAnswers) {
+  const ScratchFolder folder;
+  const auto int8 = (folder / "int8.onnx").string();
+  ASSERT_EQ(
+      octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out", int8}).exit_code,
+      0);
+  const std::filesystem::path modules =
+      std::filesystem::path(OCTAVO_SOURCE_DIR) / "tests/tools/ort/node_modules";
+  const Finished finished =
+      octavo({"verify", int8, "--images", "2", "--json", "--onnxruntime", modules.string()});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const Json answer = Json::parse(finished.out);
+  EXPECT_EQ(answer["within_bound"], true);
+  const Json& programs = answer["programs"];
+  ASSERT_GE(programs.size(), 2U);
+  EXPECT_EQ(programs[0]["program"], "runtime");
+  EXPECT_EQ(programs[0]["max_lsb"], 0.0);
+  EXPECT_EQ(programs[0]["same_top1"], 1.0);
+  EXPECT_EQ(programs[1]["program"], "training simulation");
+  EXPECT_GE(programs[1]["layers"].size(), 10U);
+  if (std::filesystem::exists(modules)) {
+    ASSERT_EQ(programs.size(), 3U);
+    EXPECT_EQ(programs[2]["program"], "ONNX Runtime");
+    EXPECT_GE(programs[2]["layers"].size(), 10U);
+  }
+}
+
+TEST(Verify, DifferenceAboveTheBoundExitsWith1) {
+  const ScratchFolder folder;
+  const auto int8 = (folder / "int8.onnx").string();
+  ASSERT_EQ(
+      octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out", int8}).exit_code,
+      0);
+  // Float arithmetic rounds a few of the simulation's values to the neighbouring integer.
+  const Finished finished =
+      octavo({"verify", int8, "--images", "16", "--max-lsb", "0", "--onnxruntime", "/nowhere"});
+  EXPECT_EQ(finished.exit_code, 1) << finished.out;
+  EXPECT_TRUE(contains(finished.out, "ABOVE THE BOUND")) << finished.out;
+  EXPECT_TRUE(contains(finished.out, "ONNX Runtime was not asked")) << finished.out;
 }
 
 TEST(Ptq, NeverWritesOverItsInputOrASilentlyChosenFile) {

@@ -115,6 +115,26 @@ TEST(Html, ComparisonTableEqualsResults) {
   }
 }
 
+TEST(Html, LayerTableEqualsResults) {
+  const Dataset test = sample_dataset(2000, 10);
+  const Results results = sample_results(test);
+  const std::vector<LayerQuality>& layers = results.variants[1].layers;
+  for (const std::string& html : {to_html(results, test), layers_to_html("ptq.onnx", layers)}) {
+    expect_sound(html);
+    const auto rows = testing::table_rows(html, "stacked layers");
+    ASSERT_EQ(rows.size(), layers.size() + 1);
+    EXPECT_EQ(rows[1][0], "input");
+    EXPECT_EQ(rows[1][1], "exact");
+    for (std::size_t i = 1; i < layers.size(); ++i) {
+      EXPECT_EQ(rows[i + 1][0], layers[i].layer);
+      EXPECT_NEAR(first_number(rows[i + 1][1]), layers[i].sqnr_db, 0.05);
+      EXPECT_NEAR(first_number(rows[i + 1][2]), layers[i].cosine, 0.000005);
+      EXPECT_NEAR(first_number(rows[i + 1][3]), layers[i].clipped * 100, 0.005);
+    }
+    EXPECT_NE(html.find("Noisiest: conv4 with"), std::string::npos);
+  }
+}
+
 TEST(Html, BarsStartAtZeroAndKeepProportion) {
   const Dataset test = sample_dataset(2000, 10);
   Results results = sample_results(test);

@@ -54,6 +54,14 @@ TEST(Json, RoundTripKeepsEverything) {
     EXPECT_EQ(got.accuracy.class_correct, expected.accuracy.class_correct);
     EXPECT_TRUE(got.accuracy.predictions.empty());
     EXPECT_EQ(got.agreement_with_base, expected.agreement_with_base);
+    ASSERT_EQ(got.layers.size(), expected.layers.size());
+    for (std::size_t k = 0; k < got.layers.size(); ++k) {
+      EXPECT_EQ(got.layers[k].layer, expected.layers[k].layer);
+      EXPECT_EQ(got.layers[k].sqnr_db, expected.layers[k].sqnr_db);  // The exact one's is infinite.
+      EXPECT_EQ(got.layers[k].range.max, expected.layers[k].range.max);
+      EXPECT_EQ(got.layers[k].activations.counts, expected.layers[k].activations.counts);
+      EXPECT_EQ(got.layers[k].weights.counts, expected.layers[k].weights.counts);
+    }
     ASSERT_EQ(got.latency.size(), 2U);
     EXPECT_EQ(got.latency[1].mean_ms, expected.latency[1].mean_ms);
     EXPECT_EQ(got.latency[1].images_per_second, expected.latency[1].images_per_second);

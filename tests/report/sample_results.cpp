@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 namespace octavo::testing {
@@ -82,6 +83,26 @@ Accuracy count(const Dataset& test, const std::vector<std::int32_t>& predictions
   return accuracy;
 }
 
+/// Layers of falling quality, the first exact.
+std::vector<LayerQuality> sample_layers() {
+  std::vector<LayerQuality> layers;
+  for (int i = 0; i < 5; ++i) {
+    LayerQuality layer;
+    layer.layer = i == 0 ? "" : "conv" + std::to_string(i);
+    layer.value = i == 0 ? "input" : "relu" + std::to_string(i) + ".out";
+    layer.sqnr_db = i == 0 ? std::numeric_limits<double>::infinity() : 44.5 - 7 * i;
+    layer.cosine = 1 - 0.0004 * i;
+    layer.clipped = 0.0003 * i;
+    layer.range = {i == 0 ? -2.5F : 0.0F, 2.5F + static_cast<float>(i)};
+    layer.activations = {.min = static_cast<double>(layer.range.min), .max = 3.0 + i, .counts = {}};
+    for (int bar = 0; bar < 48; ++bar)
+      layer.activations.counts.push_back(static_cast<std::uint64_t>(4000 * std::exp(-0.1 * bar)));
+    if (i > 0) layer.weights = {.min = -0.4, .max = 0.5, .counts = {1, 20, 300, 280, 25, 2}};
+    layers.push_back(layer);
+  }
+  return layers;
+}
+
 Results sample_results(const Dataset& test) {
   std::mt19937 generator(3);
   std::uniform_real_distribution<double> chance;
@@ -157,6 +178,7 @@ Results sample_results(const Dataset& test) {
   };
   add("ptq", changed(0.008, 0.3), 1593201, {timed(1, 0.184, 0.012), timed(128, 8.41, 0.52)});
   add("qat", changed(0.018, 0.7), 1593388, {timed(1, 0.182, 0.009), timed(128, 8.37, 0.61)});
+  results.variants[1].layers = sample_layers();
   results.timing = {
       {"train_s", 774.2}, {"ptq_s", 2.41}, {"qat_s", 621.9}, {"eval_s", 12.8}, {"total_s", 1411.3}};
   results.history = sample_history();

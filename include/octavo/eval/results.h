@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "octavo/quantize/layer_quality.h"
+
 namespace octavo {
 
 /// Time of one inference of `batch` images over `runs` timed runs after warm-up.
@@ -42,6 +44,7 @@ struct Variant {
   std::int64_t size_bytes = 0;
   std::vector<Latency> latency;
   double agreement_with_base = 1;  ///< Fraction of test images with the same top-1 class as the base model.
+  std::vector<LayerQuality> layers = {};  ///< Of the PTQ variant: what its quantization costs layer by layer.
 };
 
 /// One epoch of training or QAT.

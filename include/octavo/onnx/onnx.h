@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,5 +38,14 @@ std::vector<std::byte> serialize_onnx(const Graph& graph);
 
 /// serialize_onnx to a file, atomically.
 void save_onnx(const Graph& graph, const std::filesystem::path& path);
+
+/// A model whose activation integers can be looked at from outside.
+struct ExposedModel {
+  std::vector<std::byte> bytes;                ///< The file: serialize_onnx() with more outputs.
+  std::map<std::string, std::string> tensors;  ///< Name of a quantized value -> name of its uint8 output.
+};
+
+/// What serialize_onnx() writes, with the integers of every quantized activation as outputs of the model.
+ExposedModel expose_integers(const Graph& graph);
 
 }  // namespace octavo

@@ -16,7 +16,7 @@ namespace octavo {
 struct CompileOptions {
   std::int64_t max_batch = 128;  ///< Largest batch run() accepts; memory is laid out for it.
   int threads = 0;               ///< Threads a run uses; 0: num_threads() when compiled.
-  /// Values whose float contents run_observed() hands out. Only for graphs without quantization.
+  /// Values whose contents run_observed() hands out: of a quantized value, its integers dequantized.
   std::vector<ValueId> observe = {};
 };
 

@@ -1,0 +1,156 @@
+// octavo verify FILE.onnx: do all programs that run the model give the same answers?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "interrupt.h"
+#include "octavo/core/file.h"
+#include "octavo/eval/verify.h"
+#include "octavo/onnx/onnx.h"
+#include "octavo/train/simulate.h"
+#include "onnxruntime.h"
+#include "temporary_folder.h"
+#include "workflow.h"
+
+namespace octavo::app {
+namespace {
+
+/// What ONNX Runtime computes of the file as Octavo writes it, in real numbers.
+ProgramValues onnx_runtime_values(const Graph& graph, const Tensor& input,
+                                  const std::filesystem::path& modules) {
+  const ExposedModel exposed = expose_integers(graph);
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.onnx";
+  write_file(path, exposed.bytes);
+  const auto outputs = run_onnx_runtime(path, input, modules);
+  const std::string& logits = graph.value(graph.output).name;
+  ProgramValues values;
+  for (const auto& [value, tensor] : exposed.tensors)
+    values[value] = dequantize(outputs.at(tensor), *graph.value(graph.find_value(value)).quant);
+  values[logits] = outputs.at(logits);
+  return values;
+}
+
+nlohmann::ordered_json to_json(const ProgramCheck& check) {
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+  for (const LayerDifference& layer : check.layers) {
+    layers.push_back({{"value", layer.value},
+                      {"layer", layer.layer},
+                      {"max_lsb", layer.max_lsb},
+                      {"mean_lsb", layer.mean_lsb},
+                      {"differing", layer.differing}});
+  }
+  return {{"program", check.program},
+          {"max_lsb", check.max_lsb()},
+          {"max_logit_difference", check.max_logit_difference},
+          {"same_top1", check.same_top1},
+          {"layers", layers}};
+}
+
+/// A row a layer, three columns a program.
+void print_layers(const std::vector<ProgramCheck>& checks) {
+  std::vector<std::pair<std::string, std::string>> rows;  // Value and layer, in order of execution.
+  std::set<std::string> known;
+  std::size_t width = 5;
+  for (const ProgramCheck& check : checks) {
+    for (const LayerDifference& layer : check.layers) {
+      if (!known.insert(layer.value).second) continue;
+      rows.emplace_back(layer.value, layer.layer.empty() ? "input" : layer.layer);
+      width = std::min<std::size_t>(36, std::max(width, rows.back().second.size()));
+    }
+  }
+  if (rows.empty()) return;
+  std::printf("%-*s", static_cast<int>(width), "");
+  for (const ProgramCheck& check : checks) std::printf("  %-27s", check.program.c_str());
+  std::printf("\n%-*s", static_cast<int>(width), "layer");
+  for (std::size_t i = 0; i < checks.size(); ++i)
+    std::printf("  %7s %8s %10s", "max LSB", "mean", "differing");
+  std::printf("\n");
+  for (const auto& [value, layer] : rows) {
+    std::printf("%-*s", static_cast<int>(width), layer.c_str());
+    for (const ProgramCheck& check : checks) {
+      const auto found = std::ranges::find(check.layers, value, &LayerDifference::value);
+      if (found == check.layers.end()) {
+        std::printf("  %7s %8s %10s", "-", "-", "-");
+      } else {
+        std::printf("  %7.2f %8.4f %8.3f %%", found->max_lsb, found->mean_lsb, 100 * found->differing);
+      }
+    }
+    std::printf("\n");
+  }
+  std::printf("\n");
+}
+
+void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images, double bound) {
+  for (const ProgramCheck& check : checks) {
+    std::printf("%s: same class on %.2f %% of %lld images, logits within %.3g of the largest, ",
+                check.program.c_str(), 100 * check.same_top1, static_cast<long long>(images),
+                check.max_logit_difference);
+    if (check.layers.empty()) {
+      std::printf("no quantized layers\n");
+    } else {
+      std::printf("layers within %.2f LSB%s\n", check.max_lsb(),
+                  check.max_lsb() > bound ? ": ABOVE THE BOUND" : "");
+    }
+  }
+}
+
+}  // namespace
+
+void cmd_verify(Session& session) {
+  const Graph graph = load_onnx(session.files.front());
+  const LoadedData data = load_data_for(session, graph);
+  const Dataset& test = data.pair.test;
+  const Settings& settings = session.settings;
+  std::vector<std::int64_t> indices(
+      static_cast<std::size_t>(std::min<std::int64_t>(settings.verify_images, test.size())));
+  std::iota(indices.begin(), indices.end(), 0);
+  const Tensor input = normalized_batch(test, indices, normalization_of(graph, data.pair));
+  const auto images = static_cast<std::int64_t>(indices.size());
+
+  std::vector<ProgramCheck> checks;
+  ProgramValues reference;
+  const auto check = [&](double done, const std::string& program, const auto& values) {
+    throw_if_stopped(session.stop);
+    session.console.bar("verify", done, program);
+    checks.push_back(compare_programs(program, graph, reference, values()));
+  };
+  session.console.bar("verify", 0, "reference interpreter");
+  reference = reference_values(graph, input);
+  check(0.5, "runtime", [&] { return runtime_values(graph, input); });
+  if (graph.quantized()) check(0.6, "training simulation", [&] { return simulate(graph, input); });
+  std::string missing = why_no_onnx_runtime(settings.onnxruntime);
+  if (missing.empty())
+    check(0.8, "ONNX Runtime", [&] { return onnx_runtime_values(graph, input, settings.onnxruntime); });
+  session.console.clear();
+
+  const double bound = settings.verify_max_lsb;
+  // The runtime has the reference's arithmetic; the others may round a step apart here and there. A float
+  // model has no steps: there the logits count.
+  constexpr double kFloatBound = 1e-3;
+  const bool good = std::ranges::all_of(checks, [&](const ProgramCheck& c) {
+    if (!graph.quantized()) return c.max_logit_difference <= kFloatBound;
+    return c.max_lsb() <= (c.program == "runtime" ? 0.0 : bound);
+  });
+  session.exit_code = good ? 0 : 1;
+  if (session.json) {
+    nlohmann::ordered_json programs = nlohmann::ordered_json::array();
+    for (const ProgramCheck& c : checks) programs.push_back(to_json(c));
+    const nlohmann::ordered_json answer{{"schema", 1},          {"file", session.files.front().string()},
+                                        {"images", images},     {"bound_lsb", bound},
+                                        {"within_bound", good}, {"programs", programs}};
+    std::printf("%s\n", answer.dump(2).c_str());
+    return;
+  }
+  std::printf("%s against the reference interpreter, on %lld images of %s\n\n", session.files.front().c_str(),
+              static_cast<long long>(images), test.name.c_str());
+  print_layers(checks);
+  print_summary(checks, images, bound);
+  if (!missing.empty()) std::printf("ONNX Runtime was not asked: %s.\n", missing.c_str());
+}
+
+}  // namespace octavo::app
