@@ -82,9 +82,7 @@ bool ProgramBuilder::may_overwrite(ValueId id, BufferId buffer) const {
   return true;
 }
 
-bool ProgramBuilder::observed(ValueId id) const {
-  return std::ranges::find(observe_, id) != observe_.end();
-}
+bool ProgramBuilder::observed(ValueId id) const { return std::ranges::find(observe_, id) != observe_.end(); }
 
 void ProgramBuilder::show(ValueId id) {
   if (!observed(id)) return;
