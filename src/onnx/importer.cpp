@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "external_data.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/onnx/onnx.h"
@@ -23,84 +24,13 @@ std::string UniqueNames::take(const std::string& wanted) {
   }
 }
 
-bool Constant::is_false() const {
-  if (tensor->size() != 1) return false;
-  return tensor->dtype() == DType::kUInt8 && tensor->data<std::uint8_t>()[0] == 0;
-}
-
-NodeReader::NodeReader(Importer& owner, const onnx::NodeProto& proto, std::string unique_name)
-    : importer(owner),
-      node(proto),
-      name(std::move(unique_name)),
-      what(fmt::format("{}: node '{}' ({})", owner.where(), printable(name), printable(proto.op_type()))),
-      attributes(proto, what) {}
-
-void NodeReader::fail(const std::string& problem) const { throw Error(ErrorCode::kBadInput, what, problem); }
-
-const Symbol& NodeReader::operand(int index) const {
-  if (!has(index)) fail(fmt::format("input {} is missing", index));
-  return *importer.find(node.input(index));
-}
-
-Flow NodeReader::flow(int index) const {
-  const Flow* flow = std::get_if<Flow>(&operand(index));
-  if (!flow) throw Unsupported{fmt::format("input {} is a constant or an integer tensor", index)};
-  if (!flow->dequantized) importer.note_float_reader(flow->id, *this);
-  return *flow;
-}
-
-const Constant& NodeReader::constant(int index) const {
-  const Constant* constant = std::get_if<Constant>(&operand(index));
-  if (!constant) throw Unsupported{fmt::format("input {} is computed, not a constant", index)};
-  return *constant;
-}
-
-Tensor NodeReader::real(int index) const {
-  const Constant& operand = constant(index);
-  if (operand.quant) return dequantize(*operand.tensor, *operand.quant);
-  if (operand.tensor->dtype() != DType::kFloat32) {
-    fail(fmt::format("input {} is {}; expected float32", index, to_string(operand.tensor->dtype())));
-  }
-  return *operand.tensor;
-}
-
-float NodeReader::scalar(int index) const {
-  const Tensor tensor = real(index);
-  if (tensor.size() != 1) fail(fmt::format("input {} has {} elements; expected 1", index, tensor.size()));
-  return tensor.data<float>()[0];
-}
-
-void NodeReader::expect_one_output() const {
-  for (int i = 1; i < node.output_size(); ++i) {
-    if (!node.output(i).empty() && importer.readers(node.output(i)) > 0)
-      throw Unsupported{fmt::format("output {} is used", i)};
-  }
-}
-
-void NodeReader::define(Symbol symbol) const { importer.define(node.output(0), std::move(symbol)); }
-
-ValueId NodeReader::emit(Op op, std::vector<ValueId> inputs, Attributes node_attributes) const {
-  Graph& graph = importer.graph();
-  // A graph of this node alone, without data, gives its output's shape.
-  Graph alone;
-  alone.name = importer.where();
-  Node single{name, op, {}, static_cast<ValueId>(inputs.size()), node_attributes};
-  for (const ValueId id : inputs) {
-    single.inputs.push_back(static_cast<ValueId>(alone.values.size()));
-    alone.values.push_back({{}, graph.value(id).shape, {}, {}});
-  }
-  alone.values.emplace_back();
-  alone.nodes.push_back(std::move(single));
-  infer_shapes(alone);
-
-  const ValueId output = importer.add_value(node.output(0), alone.values.back().shape);
-  graph.nodes.push_back({name, op, std::move(inputs), output, std::move(node_attributes)});
-  define(Flow{.id = output});
-  return output;
-}
-
-Importer::Importer(const onnx::ModelProto& model, std::string where, std::size_t bytes)
-    : model_(model), proto_(model.graph()), where_(std::move(where)), budget_(16 * bytes + 4096) {}
+Importer::Importer(const onnx::ModelProto& model, std::string where, std::size_t bytes,
+                   std::filesystem::path folder)
+    : model_(model),
+      proto_(model.graph()),
+      where_(std::move(where)),
+      folder_(std::move(folder)),
+      budget_(16 * bytes + 4096) {}
 
 const Symbol* Importer::find(const std::string& name) const {
   const auto found = symbols_.find(name);
@@ -114,6 +44,47 @@ void Importer::define(const std::string& name, Symbol symbol) {
 int Importer::readers(const std::string& name) const {
   const auto found = readers_.find(name);
   return found == readers_.end() ? 0 : found->second;
+}
+
+bool Importer::read_as_same_integers(const std::string& name) {
+  const auto [known, is_new] = same_integers_.try_emplace(name, false);
+  if (is_new) known->second = compare_integer_readers(name);
+  return known->second;
+}
+
+bool Importer::compare_integer_readers(const std::string& name) const {
+  const auto found = quantize_readers_.find(name);
+  if (found == quantize_readers_.end() || static_cast<int>(found->second.size()) != readers(name))
+    return false;
+  const auto same = [&](const onnx::NodeProto& a, const onnx::NodeProto& b, int index) {
+    const auto input = [&](const onnx::NodeProto& node) {
+      return index < node.input_size() ? node.input(index) : std::string();
+    };
+    if (input(a) == input(b)) return true;
+    const Symbol* x = find(input(a));
+    const Symbol* y = find(input(b));
+    const auto* first = x ? std::get_if<Constant>(x) : nullptr;
+    const auto* second = y ? std::get_if<Constant>(y) : nullptr;
+    return first && second && *first->tensor == *second->tensor;
+  };
+  return std::ranges::all_of(found->second, [&](const onnx::NodeProto* node) {
+    return same(*found->second[0], *node, 1) && same(*found->second[0], *node, 2);
+  });
+}
+
+void Importer::annotate(const Integers& integers) {
+  std::optional<QuantParams>& quant = graph_.value(integers.id).quant;
+  if (quant && *quant != integers.quant)
+    throw Unsupported{"quantizes a tensor for the second time, differently"};
+  quant = integers.quant;
+}
+
+Tensor Importer::read(const onnx::TensorProto& proto, const std::string& what) {
+  if (!is_external(proto)) return read_tensor(proto, what);
+  Tensor tensor = read_external_tensor(proto, folder_, what);
+  // Bytes beside the model count as the model's.
+  budget_ += 16 * tensor.size_bytes();
+  return tensor;
 }
 
 void Importer::note_float_reader(ValueId id, const NodeReader& node) {
@@ -233,7 +204,7 @@ void Importer::read_input() {
     }
     shape.push_back(dim.dim_value());
   }
-  fixed_batch_of_one_ = type.shape().dim(0).dim_value() == 1;
+  if (type.shape().dim(0).dim_value() > 0) fixed_batch_ = type.shape().dim(0).dim_value();
   makers_.emplace(input->name(), -1);
   graph_.input = add_value(input->name(), std::move(shape));
   define(input->name(), Flow{.id = graph_.input});
@@ -258,7 +229,10 @@ void Importer::find_live_nodes() {
     if (maker == makers_.end() || maker->second < 0 || live_[static_cast<std::size_t>(maker->second)])
       continue;
     live_[static_cast<std::size_t>(maker->second)] = true;
-    for (const std::string& input : proto_.node(maker->second).input()) {
+    const onnx::NodeProto& node = proto_.node(maker->second);
+    if (node.op_type() == "QuantizeLinear" && node.input_size() > 0)
+      quantize_readers_[node.input(0)].push_back(&node);
+    for (const std::string& input : node.input()) {
       if (input.empty()) continue;
       ++readers_[input];
       pending.push_back(input);
@@ -270,20 +244,13 @@ void Importer::find_live_nodes() {
     if (!needed.contains(proto.name())) continue;
     const std::string what = fmt::format("{}: initializer '{}'", where_, printable(proto.name()));
     try {
-      define(proto.name(),
-             Constant{proto.name(), std::make_shared<const Tensor>(read_tensor(proto, what)), {}});
+      define(proto.name(), Constant{proto.name(), std::make_shared<const Tensor>(read(proto, what)), {}});
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kUnsupported) throw;
       unsupported_.push_back(std::string(error.what()).substr(where_.size() + 2));
       define(proto.name(), Poison{});
     }
   }
-}
-
-std::string Importer::unique_node_name(const onnx::NodeProto& node) {
-  std::string name = node.name();
-  if (name.empty()) name = fmt::format("{}_{}", node.op_type(), graph_.nodes.size());
-  return node_names_.take(name);
 }
 
 std::string Importer::missing_tensor(const std::string& name) const {
@@ -305,8 +272,7 @@ void Importer::convert(const onnx::NodeProto& node) {
       fmt::format("{}: node '{}' ({})", where_, printable(node.name()), printable(node.op_type()));
   if (node.output_size() == 0 || node.output(0).empty())
     throw Error(ErrorCode::kBadInput, what, "has no output");
-  const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
-  const Converter converter = standard ? find_converter(node.op_type()) : nullptr;
+  const Converter converter = find_converter(node);
   bool poisoned = converter == nullptr;
   if (!converter) note_unsupported(node, "");
   for (const std::string& input : node.input()) {
@@ -317,10 +283,12 @@ void Importer::convert(const onnx::NodeProto& node) {
   }
   if (!poisoned) {
     try {
-      NodeReader reader(*this, node, unique_node_name(node));
-      converter(reader);
+      const std::string name =
+          node.name().empty() ? fmt::format("{}_{}", node.op_type(), graph_.nodes.size()) : node.name();
+      NodeReader reader(*this, node, node_names_.take(name));
+      if (!fold_constants(reader)) converter(reader);
       reader.attributes.finish();
-      reader.expect_one_output();
+      reader.expect_outputs();
     } catch (const Unsupported& problem) {
       note_unsupported(node, problem.reason);
       poisoned = true;
@@ -396,7 +364,9 @@ Graph Importer::run() {
 
 }  // namespace onnx_format
 
-Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
+namespace {
+
+Graph parse(std::span<const std::byte> bytes, const std::string& where, const std::filesystem::path& folder) {
   constexpr auto kMaxBytes = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
   if (bytes.size() > kMaxBytes) {
     throw Error(ErrorCode::kBadInput, where,
@@ -409,7 +379,7 @@ Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
     throw Error(ErrorCode::kBadInput, where,
                 fmt::format("not an ONNX model, or cut short; got {} bytes", bytes.size()));
   }
-  const Graph imported = onnx_format::Importer(model, where, bytes.size()).run();
+  const Graph imported = onnx_format::Importer(model, where, bytes.size(), folder).run();
   try {
     return stored_form(imported);
   } catch (const Error& error) {
@@ -417,8 +387,15 @@ Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
   }
 }
 
+}  // namespace
+
+Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
+  return parse(bytes, where, {});
+}
+
 Graph load_onnx(const std::filesystem::path& path) {
-  return parse_onnx(read_file(path, std::numeric_limits<std::int32_t>::max()), path.string());
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  return parse(read_file(path, std::numeric_limits<std::int32_t>::max()), path.string(), folder);
 }
 
 }  // namespace octavo

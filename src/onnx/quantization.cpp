@@ -39,28 +39,81 @@ std::vector<std::int32_t> widened(const NodeReader& reader, int index) {
   }
 }
 
-/// Scale and zero point operands for integers of `shape`. `otherwise` is the container where there is no zero
-/// point.
-QuantParams read_params(NodeReader& reader, const Shape& shape, DType otherwise) {
-  const Tensor scales = reader.real(1);
+/// uint8 weights as int8: both integers and zero point 128 lower.
+void make_signed(Tensor& tensor, QuantParams& quant) {
+  Tensor result(tensor.shape(), DType::kInt8);
+  const auto source = std::as_const(tensor).data<std::uint8_t>();
+  std::ranges::transform(source, result.data<std::int8_t>().begin(),
+                         [](std::uint8_t q) { return static_cast<std::int8_t>(q - 128); });
+  tensor = std::move(result);
+  for (std::int32_t& zero_point : quant.zero_points) zero_point -= 128;
+  quant.dtype = DType::kInt8;
+}
+
+/// Whether the contract has a place for a weight's integers.
+bool fits_contract(const Tensor& tensor, const QuantParams& quant, const WeightForm& form) {
+  if (quant.dtype == DType::kInt32 || !(form.alpha > 0)) return false;
+  if (quant.per_channel() && quant.axis != static_cast<int>(form.axis)) return false;
+  const std::int32_t middle = tensor.dtype() == DType::kUInt8 ? 128 : 0;
+  return std::ranges::all_of(quant.zero_points, [&](std::int32_t z) { return z == middle; });
+}
+
+Importer::Made make_weight(const NodeReader& reader, const Constant& constant, const WeightForm& form) {
+  Importer::Made made{*constant.tensor, constant.quant};
+  if (made.quant && !fits_contract(made.tensor, *made.quant, form)) {
+    made.tensor = dequantize(made.tensor, *made.quant);
+    made.quant.reset();
+  }
+  if (!made.quant) {
+    if (made.tensor.dtype() != DType::kFloat32)
+      reader.fail(fmt::format("weight is {}; expected float32", to_string(made.tensor.dtype())));
+    if (form.alpha != 1.0F) {
+      for (float& w : made.tensor.data<float>()) w *= form.alpha;
+    }
+  } else {
+    QuantParams& quant = *made.quant;
+    if (quant.dtype == DType::kUInt8) make_signed(made.tensor, quant);
+    if (quant.per_channel() && form.transposed) quant.axis = 0;
+    for (float& scale : quant.scales) scale *= form.alpha;
+  }
+  if (form.transposed) {
+    made.tensor = take(made.tensor, {made.tensor.dim(1), made.tensor.dim(0)}, 0, {1, made.tensor.dim(1)});
+  }
+  return made;
+}
+
+/// Operands of QuantizeLinear and DequantizeLinear.
+ParamOperands own_params(NodeReader& reader) {
+  ParamOperands operands;
+  if (reader.attributes.has("axis")) operands.axis = reader.attributes.integer("axis", 1);
+  return operands;
+}
+
+}  // namespace
+
+QuantParams read_params(NodeReader& reader, const Shape& shape, DType otherwise,
+                        const ParamOperands& operands) {
+  const Tensor scales = reader.real(operands.scale);
   QuantParams params;
   params.scales.assign(scales.data<float>().begin(), scales.data<float>().end());
   params.dtype = otherwise;
   params.zero_points.assign(params.scales.size(), 0);
-  if (reader.has(2)) {
-    params.zero_points = widened(reader, 2);
-    params.dtype = reader.constant(2).tensor->dtype();
+  if (reader.has(operands.zero_point)) {
+    params.zero_points = widened(reader, operands.zero_point);
+    params.dtype = reader.constant(operands.zero_point).tensor->dtype();
+    // One for all channels, as some writers have it.
+    if (params.zero_points.size() == 1)
+      params.zero_points.resize(params.scales.size(), params.zero_points[0]);
   }
   const IntegerRange range = container_range(params.dtype);
   params.qmin = range.qmin;
   params.qmax = range.qmax;
 
-  const bool explicit_axis = reader.attributes.has("axis");
   const auto rank = static_cast<std::int64_t>(shape.size());
-  std::int64_t axis = reader.attributes.integer("axis", 1);
+  std::int64_t axis = operands.axis.value_or(1);
   if (axis < 0) axis += rank;
   // One scale in a row of length 1 stands for a channel only where the node says which.
-  if (scales.rank() == 1 && (params.scales.size() != 1 || explicit_axis)) {
+  if (scales.rank() == 1 && (params.scales.size() != 1 || operands.axis)) {
     const bool fits =
         axis >= 0 && axis < rank &&
         shape[static_cast<std::size_t>(axis)] == static_cast<std::int64_t>(params.scales.size());
@@ -77,64 +130,13 @@ QuantParams read_params(NodeReader& reader, const Shape& shape, DType otherwise)
   return params;
 }
 
-/// Per-tensor parameters of an activation, as uint8.
-QuantParams read_activation_params(NodeReader& reader, ValueId id) {
-  QuantParams params = read_params(reader, reader.importer.graph().value(id).shape, DType::kUInt8);
-  if (params.scales.size() != 1) throw Unsupported{"per-channel activations"};
+QuantParams read_activation_params(NodeReader& reader, const ParamOperands& operands) {
+  if (reader.real(operands.scale).size() != 1) throw Unsupported{"per-channel activations"};
+  const QuantParams params = read_params(reader, {}, DType::kUInt8, operands);
   if (params.dtype == DType::kInt32) throw Unsupported{"int32 activations"};
   const std::int32_t shift = params.dtype == DType::kInt8 ? 128 : 0;
   return activation_params(params.scale(), params.zero_point() + shift);
 }
-
-Tensor transpose(const Tensor& tensor) {
-  Tensor result({tensor.dim(1), tensor.dim(0)}, tensor.dtype());
-  const std::size_t unit = size_of(tensor.dtype());
-  const auto rows = static_cast<std::size_t>(tensor.dim(0));
-  const auto columns = static_cast<std::size_t>(tensor.dim(1));
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c)
-      std::copy_n(tensor.raw() + (r * columns + c) * unit, unit, result.raw() + (c * rows + r) * unit);
-  }
-  return result;
-}
-
-/// uint8 weights as int8: both integers and zero point 128 lower.
-void make_signed(Tensor& tensor, QuantParams& quant) {
-  Tensor result(tensor.shape(), DType::kInt8);
-  const auto source = std::as_const(tensor).data<std::uint8_t>();
-  std::ranges::transform(source, result.data<std::int8_t>().begin(),
-                         [](std::uint8_t q) { return static_cast<std::int8_t>(q - 128); });
-  tensor = std::move(result);
-  for (std::int32_t& zero_point : quant.zero_points) zero_point -= 128;
-  quant.dtype = DType::kInt8;
-}
-
-Importer::Made make_weight(const NodeReader& reader, int index, bool transposed, float alpha) {
-  const Constant& constant = reader.constant(index);
-  Importer::Made made{*constant.tensor, constant.quant};
-  if (!made.quant) {
-    if (made.tensor.dtype() != DType::kFloat32)
-      reader.fail(fmt::format("weight is {}; expected float32", to_string(made.tensor.dtype())));
-    if (alpha != 1.0F) {
-      for (float& w : made.tensor.data<float>()) w *= alpha;
-    }
-  } else {
-    QuantParams& quant = *made.quant;
-    if (quant.dtype == DType::kInt32) throw Unsupported{"int32 weights"};
-    if (quant.dtype == DType::kUInt8) make_signed(made.tensor, quant);
-    if (std::ranges::any_of(quant.zero_points, [](std::int32_t z) { return z != 0; }))
-      throw Unsupported{"weights with a zero point"};
-    if (quant.per_channel() && quant.axis != (transposed ? 1 : 0))
-      throw Unsupported{"weights with scales along another axis than the output channel"};
-    if (quant.per_channel()) quant.axis = 0;
-    if (!(alpha > 0)) throw Unsupported{fmt::format("alpha {} on integer weights", alpha)};
-    for (float& scale : quant.scales) scale *= alpha;
-  }
-  if (transposed) made.tensor = transpose(made.tensor);
-  return made;
-}
-
-}  // namespace
 
 IntegerRange apparent_range(const Tensor& integers, const QuantParams& quant) {
   IntegerRange range = container_range(quant.dtype);
@@ -146,15 +148,27 @@ IntegerRange apparent_range(const Tensor& integers, const QuantParams& quant) {
   return range;
 }
 
+/// A value that is read in float too, or in integers of two kinds, gets a copy for each: a Clip that clips
+/// nothing.
 void convert_quantize_linear(NodeReader& reader) {
   if (const Flow* flow = std::get_if<Flow>(&reader.operand(0))) {
-    reader.define(Integers{flow->id, read_activation_params(reader, flow->id)});
+    const QuantParams quant = read_activation_params(reader, own_params(reader));
+    const ValueId from = flow->id;
+    const bool same = flow->dequantized ? reader.importer.graph().value(from).quant == quant
+                                        : reader.importer.read_as_same_integers(reader.node.input(0));
+    ValueId id = from;
+    if (!same) {
+      reader.flow(0);
+      id = reader.importer.quantized_copy(from, quant,
+                                          [&] { return reader.emit(Op::kClip, {from}, ClipAttributes{}); });
+    }
+    reader.define(Integers{id, quant});
     return;
   }
   // A constant that is stored in float.
   const Constant& source = reader.constant(0);
   const Tensor real = reader.real(0);
-  const QuantParams params = read_params(reader, real.shape(), DType::kUInt8);
+  const QuantParams params = read_params(reader, real.shape(), DType::kUInt8, own_params(reader));
   if (params.dtype == DType::kInt32) throw Unsupported{"int32 integers"};
   if (real.size() == 0) reader.fail("quantizes '" + source.name + "', which is empty");
   reader.importer.charge(real.size_bytes());
@@ -164,21 +178,19 @@ void convert_quantize_linear(NodeReader& reader) {
 
 void convert_dequantize_linear(NodeReader& reader) {
   if (const Integers* integers = std::get_if<Integers>(&reader.operand(0))) {
-    const QuantParams params = read_activation_params(reader, integers->id);
+    const QuantParams params = read_activation_params(reader, own_params(reader));
     if (params.scales != integers->quant.scales || params.zero_points != integers->quant.zero_points)
       throw Unsupported{"its scale or zero point differs from QuantizeLinear's"};
-    std::optional<QuantParams>& quant = reader.importer.graph().value(integers->id).quant;
-    if (quant && *quant != integers->quant)
-      throw Unsupported{"quantizes a tensor for the second time, differently"};
-    quant = integers->quant;
-    reader.define(Flow{.id = integers->id, .dequantized = true});
+    const ValueId id = integers->id;
+    reader.importer.annotate(*integers);
+    reader.define(Flow{.id = id, .dequantized = true});
     return;
   }
   const Constant& source = reader.constant(0);
   if (source.quant || source.tensor->dtype() == DType::kFloat32 || source.tensor->dtype() == DType::kInt64)
     reader.fail("its input is not int8, uint8 or int32");
   const DType dtype = source.tensor->dtype();
-  QuantParams params = read_params(reader, source.tensor->shape(), dtype);
+  QuantParams params = read_params(reader, source.tensor->shape(), dtype, own_params(reader));
   if (params.dtype != dtype) {
     reader.fail(fmt::format("zero point is {}, input {}; expected the same type", to_string(params.dtype),
                             to_string(dtype)));
@@ -202,22 +214,18 @@ void convert_integer_clip(NodeReader& reader, const Integers& integers) {
   reader.define(std::move(clipped));
 }
 
-ValueId weight_value(const NodeReader& reader, int index, bool transposed, float alpha) {
-  const Constant& constant = reader.constant(index);
-  if (transposed && constant.tensor->rank() != 2) {
-    reader.fail("weight of shape " + to_string(constant.tensor->shape()) + "; expected 2 dimensions");
-  }
-  const std::string key = fmt::format("weight {} {:08x}", transposed, std::bit_cast<std::uint32_t>(alpha));
-  return reader.importer.constant_value(constant, key,
-                                        [&] { return make_weight(reader, index, transposed, alpha); });
+ValueId weight_value(const NodeReader& reader, const Constant& constant, const WeightForm& form,
+                     const std::string& key) {
+  const std::string full = fmt::format("weight {} {} {:08x} {}", form.axis, form.transposed,
+                                       std::bit_cast<std::uint32_t>(form.alpha), key);
+  return reader.importer.constant_value(constant, full, [&] { return make_weight(reader, constant, form); });
 }
 
-ValueId bias_value(const NodeReader& reader, int index, ValueId weight, float beta) {
-  const Constant& constant = reader.constant(index);
-  const std::int64_t channels = reader.importer.graph().value(weight).shape.at(0);
+ValueId bias_value(const NodeReader& reader, const Constant& constant, std::int64_t channels, float beta,
+                   const std::string& key) {
   const Shape& shape = constant.tensor->shape();
   if (beta == 1.0F && constant.quant && constant.quant->dtype == DType::kInt32 && shape == Shape{channels}) {
-    return reader.importer.constant_value(constant, "int32", [&] {
+    return reader.importer.constant_value(constant, "int32 " + key, [&] {
       return Importer::Made{*constant.tensor, constant.quant};
     });
   }
@@ -226,9 +234,12 @@ ValueId bias_value(const NodeReader& reader, int index, ValueId weight, float be
   if (!row && !broadcasts) {
     throw Unsupported{fmt::format("bias of shape {}, not [{}]", to_string(shape), channels)};
   }
-  const std::string key = fmt::format("bias {} {:08x}", channels, std::bit_cast<std::uint32_t>(beta));
-  return reader.importer.constant_value(constant, key, [&] {
-    const Tensor real = reader.real(index);
+  const std::string full =
+      fmt::format("bias {} {:08x} {}", channels, std::bit_cast<std::uint32_t>(beta), key);
+  return reader.importer.constant_value(constant, full, [&] {
+    const Tensor real = constant.quant ? dequantize(*constant.tensor, *constant.quant) : *constant.tensor;
+    if (real.dtype() != DType::kFloat32)
+      reader.fail(fmt::format("bias is {}; expected float32", to_string(real.dtype())));
     Tensor bias({channels}, DType::kFloat32);
     const auto source = real.data<float>();
     const auto target = bias.data<float>();

@@ -9,27 +9,13 @@
 #include <unordered_set>
 #include <utility>
 
+#include "canonical.h"
 #include "octavo/core/error.h"
 #include "octavo/onnx/onnx.h"
+#include "tensor_proto.h"
 
 namespace octavo {
 namespace {
-
-constexpr std::string_view kRangePrefix = "octavo.range.";
-
-/// Indices of the nodes that the output depends on, in order.
-std::vector<std::size_t> live_nodes(const Graph& graph) {
-  std::vector<bool> needed(graph.values.size(), false);
-  needed[static_cast<std::size_t>(graph.output)] = true;
-  std::vector<std::size_t> live;
-  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-    const Node& node = graph.nodes[i];
-    if (!needed[static_cast<std::size_t>(node.output)]) continue;
-    for (const ValueId id : node.inputs) needed[static_cast<std::size_t>(id)] = true;
-    live.push_back(i);
-  }
-  return {live.rbegin(), live.rend()};
-}
 
 /// Scales of an int32 bias: scale_x * scale_w.
 QuantParams bias_params(float scale_x, const QuantParams& weight) {
@@ -61,21 +47,29 @@ bool fits(const Value& bias, float scale_x, const QuantParams& weight) {
   return true;
 }
 
-/// Copies values over in the order in which a reader of the file meets them.
+/// Moves values over in the order in which a reader of the file meets them.
 class Renumberer {
  public:
-  Renumberer(const Graph& source, Graph& target)
+  Renumberer(Graph& source, Graph& target)
       : source_(source), target_(target), renumbered_(source.values.size(), kNoValue) {
     for (const Value& value : source.values) names_.insert(value.name);
+    is_bias_.assign(source.values.size(), false);
+    for (const Node& node : source.nodes) {
+      if (has_bias(node)) is_bias_[static_cast<std::size_t>(node.inputs[2])] = true;
+    }
+  }
+
+  static bool has_bias(const Node& node) {
+    return (node.op == Op::kConv || node.op == Op::kGemm) && node.inputs.size() > 2;
   }
 
   ValueId operator()(ValueId id) {
     ValueId& known = renumbered_[static_cast<std::size_t>(id)];
     if (known == kNoValue) {
-      const Value& value = source_.value(id);
-      known = append(value);
-      Value& copy = target_.values.back();
-      if (copy.constant && copy.quant) store_integers(copy);
+      // What may be read as a bias too is read again, in another form.
+      Value value = is_bias_[static_cast<std::size_t>(id)] ? source_.value(id) : taken(id);
+      if (value.constant && value.quant) store_integers(value);
+      known = append(std::move(value));
     }
     return known;
   }
@@ -105,6 +99,15 @@ class Renumberer {
   }
 
  private:
+  /// Leaves name, shape and parameters behind.
+  Value taken(ValueId id) {
+    Value& value = source_.value(id);
+    std::optional<Tensor> constant = std::exchange(value.constant, std::nullopt);
+    Value result = value;
+    result.constant = std::move(constant);
+    return result;
+  }
+
   void store_integers(Value& value) const {
     value.constant = quantize(*value.constant, *value.quant);
     for (const std::int8_t q : std::as_const(*value.constant).data<std::int8_t>()) {
@@ -125,8 +128,9 @@ class Renumberer {
     return static_cast<ValueId>(target_.values.size() - 1);
   }
 
-  const Graph& source_;
+  Graph& source_;
   Graph& target_;
+  std::vector<bool> is_bias_;
   std::vector<ValueId> renumbered_;
   std::map<std::array<ValueId, 3>, ValueId> biases_;
   std::unordered_set<std::string>
@@ -134,7 +138,9 @@ class Renumberer {
   std::unordered_set<std::string> taken_;  ///< In the target already.
 };
 
-bool has_weight(const Node& node) { return node.op == Op::kConv || node.op == Op::kGemm; }
+bool has_weight(const Node& node) {
+  return node.op == Op::kConv || node.op == Op::kGemm || node.op == Op::kMatMul;
+}
 
 /// What parse_onnx could not give back, though graph/validate lets it pass.
 void check(const Graph& graph) {
@@ -143,7 +149,7 @@ void check(const Graph& graph) {
     throw Error(ErrorCode::kBadInput, graph.name, subject + ": " + problem);
   };
   if (graph.output == graph.input) fail("the output", "is the input; expected at least one node");
-  enum class Role { kUnused, kWeight, kBias, kOther };
+  enum class Role { kUnused, kWeight, kMatMulWeight, kBias, kOther };
   std::vector<Role> roles(graph.values.size(), Role::kUnused);
   for (const Node& node : graph.nodes) {
     if (node.name.empty()) fail("a " + to_string(node.op) + " node", "has no name");
@@ -153,9 +159,15 @@ void check(const Graph& graph) {
       if (bounds.min == kInfinity || bounds.max == -kInfinity)
         fail("node '" + node.name + "'", "lets nothing pass");
     }
-    for (std::size_t k = 1; k < node.inputs.size(); ++k) {
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
       Role& role = roles[static_cast<std::size_t>(node.inputs[k])];
-      role = std::max(role, !has_weight(node) ? Role::kOther : k == 1 ? Role::kWeight : Role::kBias);
+      const Role here = !has_weight(node)        ? Role::kOther
+                        : k == 2                 ? Role::kBias
+                        : node.op == Op::kMatMul ? Role::kMatMulWeight
+                                                 : Role::kWeight;
+      // A weight of two kinds is in the way of both.
+      const bool both = std::min(role, here) == Role::kWeight && std::max(role, here) == Role::kMatMulWeight;
+      role = both ? Role::kOther : std::max(role, here);
     }
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
@@ -167,9 +179,10 @@ void check(const Graph& graph) {
     if (!value.constant) {
       if (quant.per_channel() || quant.dtype != DType::kUInt8)
         fail(subject, "activations are per-tensor uint8");
-    } else if (roles[i] == Role::kWeight) {
+    } else if (roles[i] == Role::kWeight || roles[i] == Role::kMatMulWeight) {
+      const int channel = roles[i] == Role::kWeight ? 0 : 1;
       const bool symmetric = std::ranges::all_of(quant.zero_points, [](std::int32_t z) { return z == 0; });
-      if (quant.dtype != DType::kInt8 || quant.axis > 0 || !symmetric)
+      if (quant.dtype != DType::kInt8 || (quant.per_channel() && quant.axis != channel) || !symmetric)
         fail(subject, "weights are symmetric int8, per tensor or along the output channel");
     } else if (roles[i] == Role::kOther || (roles[i] == Role::kBias && quant.dtype != DType::kInt32)) {
       fail(subject, "of the constants, only weights and biases are quantized, biases to int32");
@@ -181,28 +194,26 @@ void check(const Graph& graph) {
 
 Graph stored_form(const Graph& graph) {
   check(graph);
+  Graph source = onnx_format::canonical(graph);
   Graph stored;
-  stored.name = graph.name.empty() ? "model" : graph.name;
-  for (const auto& entry : graph.metadata) {
-    if (!entry.first.starts_with(kRangePrefix)) stored.metadata.insert(entry);
+  stored.name = source.name.empty() ? "model" : source.name;
+  for (const auto& entry : source.metadata) {
+    if (!entry.first.starts_with(onnx_format::kRangePrefix)) stored.metadata.insert(entry);
   }
-  Renumberer renumber(graph, stored);
-  stored.input = renumber(graph.input);
-  stored.value(stored.input).shape.front() = kDynamic;
-  for (const std::size_t i : live_nodes(graph)) {
-    const Node& node = graph.nodes[i];
-    Node copy = node;
-    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      const bool bias = k == 2 && has_weight(node);
-      copy.inputs[k] =
-          bias ? renumber.bias(node.inputs[2], node.inputs[0], node.inputs[1]) : renumber(node.inputs[k]);
+  Renumberer renumber(source, stored);
+  stored.input = renumber(source.input);
+  for (Node& node : source.nodes) {
+    const std::vector<ValueId> ids = node.inputs;
+    for (std::size_t k = 0; k < ids.size(); ++k) {
+      const bool bias = k == 2 && Renumberer::has_bias(node);
+      node.inputs[k] = bias ? renumber.bias(ids[2], ids[0], ids[1]) : renumber(ids[k]);
     }
-    copy.output = renumber(node.output);
+    node.output = renumber(node.output);
     // The operator has no such attribute.
-    if (copy.op == Op::kMaxPool) std::get<PoolAttributes>(copy.attributes).count_include_pad = false;
-    stored.nodes.push_back(std::move(copy));
+    if (node.op == Op::kMaxPool) std::get<PoolAttributes>(node.attributes).count_include_pad = false;
+    stored.nodes.push_back(std::move(node));
   }
-  stored.output = renumber(graph.output);
+  stored.output = renumber(source.output);
   infer_shapes(stored);
   return stored;
 }

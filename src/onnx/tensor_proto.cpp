@@ -106,15 +106,15 @@ TensorProto::DataType data_type(DType dtype) {
   throw Error(ErrorCode::kInternal, "onnx", "unknown element type");
 }
 
-Tensor read_tensor(const TensorProto& proto, const std::string& what) {
-  if (proto.data_location() == TensorProto::EXTERNAL || proto.external_data_size() > 0) {
-    throw Error(
-        ErrorCode::kUnsupported, what,
-        "its data are in another file; expected a model in one file (save it again without external data)");
-  }
+std::pair<DType, Shape> read_type(const TensorProto& proto, const std::string& what) {
   if (proto.has_segment()) throw Error(ErrorCode::kUnsupported, what, "is stored in segments");
-  const DType dtype = element_type(proto, what);
-  Shape shape = dimensions(proto, what);
+  return {element_type(proto, what), dimensions(proto, what)};
+}
+
+Tensor read_tensor(const TensorProto& proto, const std::string& what) {
+  if (proto.data_location() == TensorProto::EXTERNAL || proto.external_data_size() > 0)
+    throw Error(ErrorCode::kUnsupported, what, "its data are in another file");
+  auto [dtype, shape] = read_type(proto, what);
   const std::int64_t count = element_count(shape);
 
   const bool raw = proto.has_raw_data();

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "octavo/core/tensor.h"
 
@@ -16,6 +17,9 @@ inline constexpr std::string_view kRangePrefix = "octavo.range.";
 
 /// `name` fit for a message: control characters as "\x1b", long names cut.
 std::string printable(std::string_view name);
+
+/// Element type (booleans are uint8) and dimensions, checked: none negative, less than 2^31 elements.
+std::pair<DType, Shape> read_type(const onnx::TensorProto& proto, const std::string& what);
 
 /// The tensor's contents, booleans as uint8. `what` names it in errors: "model.onnx: initializer 'w'". All
 /// sizes are checked against the bytes that are there before anything is allocated. Throws kBadInput on

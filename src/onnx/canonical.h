@@ -1,0 +1,62 @@
+/// One way to say each thing: the rewrites that make a graph what a reader of its file gives back.
+#pragma once
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "octavo/graph/graph.h"
+
+namespace octavo::onnx_format {
+
+/// A graph under rewriting: who makes and who reads each value, kept true while nodes change or vanish.
+/// A node never moves, so ids and indices stay.
+class Rewriter {
+ public:
+  /// Drops what the output does not depend on.
+  explicit Rewriter(Graph& graph);
+
+  Graph& graph;
+
+  Node& node(int index) { return graph.nodes[static_cast<std::size_t>(index)]; }
+  const Node& node(int index) const { return graph.nodes[static_cast<std::size_t>(index)]; }
+  bool removed(int index) const { return removed_[static_cast<std::size_t>(index)]; }
+  int maker(ValueId id) const { return maker_[static_cast<std::size_t>(id)]; }
+
+  /// The node that makes `id` if it is of `op` and nothing but the node at hand would miss the value: it has
+  /// one reader, is not the model's output and is not quantized. -1 otherwise.
+  int inner(ValueId id, Op op) const;
+  /// The number that a constant of one element holds.
+  bool is_scalar(ValueId id, float value, float tolerance = 0) const;
+
+  void set(int index, Op op, std::vector<ValueId> inputs, Attributes attributes);
+  /// Removes a node; nobody may read its output any more.
+  void remove(int index);
+  /// Removes a node and lets the readers of its output read `to`.
+  void bypass(int index, ValueId to);
+  /// Gives `index` one more input and the output of the later node `from`, which is removed.
+  void absorb(int index, ValueId input, int from);
+  /// Lets the node read what is left of values that are gone.
+  void update_inputs(int index);
+  int readers(ValueId id) const { return readers_[static_cast<std::size_t>(id)]; }
+  ValueId add_constant(const std::string& wanted, Tensor tensor);
+
+ private:
+  void count(const Node& node, int change);
+
+  std::vector<int> maker_, readers_;
+  std::vector<bool> removed_;
+  std::vector<ValueId> alias_;
+  std::unordered_set<std::string> value_names_;
+};
+
+/// Rewrites at node `index`; true if something changed.
+bool rewrite_patterns(Rewriter& rewriter, int index);
+
+/// Silu, HardSwish, HardSigmoid and Gelu from their parts, constants added to convolutions and matrix
+/// products as their biases, MatMul of matrices as Gemm, ReduceMean over the image as GlobalAveragePool,
+/// Reshape to rows as Flatten, nothing that changes nothing, no dead nodes, shapes inferred with a dynamic
+/// batch. Computes the same but for rounding. canonical(canonical(g)) == canonical(g).
+Graph canonical(Graph graph);
+
+}  // namespace octavo::onnx_format

@@ -1,0 +1,93 @@
+#include "external_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <map>
+
+#include "octavo/core/error.h"
+#include "tensor_proto.h"
+
+namespace octavo::onnx_format {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "offset" or "length": digits that fit 63 bits.
+std::uint64_t read_size(const std::string& text, const std::string& key, const std::string& what) {
+  std::int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) {
+    throw Error(
+        ErrorCode::kBadInput, what,
+        fmt::format("external data's {} reads '{}'; expected a number of bytes", key, printable(text)));
+  }
+  return static_cast<std::uint64_t>(value);
+}
+
+/// Where the bytes are, after every link; checked to lie within `folder`.
+fs::path resolve(const std::string& location, const fs::path& folder, const std::string& what) {
+  const fs::path relative = location;
+  const auto refuse = [&](const std::string& problem) {
+    throw Error(ErrorCode::kBadInput, what,
+                fmt::format("external data in '{}': {}; expected a file in the model's folder",
+                            printable(location), problem));
+  };
+  if (location.empty() || location.find('\0') != std::string::npos) refuse("no file name");
+  if (relative.is_absolute() || relative.has_root_name()) refuse("an absolute path");
+  if (std::ranges::find(relative, fs::path("..")) != relative.end()) refuse("a path with '..'");
+  std::error_code error;
+  const fs::path base = fs::canonical(folder, error);
+  if (error) throw Error(ErrorCode::kIo, folder.string(), error.message());
+  const fs::path file = fs::canonical(base / relative, error);
+  if (error) {
+    throw Error(ErrorCode::kIo, what,
+                fmt::format("external data in '{}': {}", printable(location), error.message()));
+  }
+  if (std::ranges::mismatch(base, file).in1 != base.end()) refuse("a link that leaves the folder");
+  if (!fs::is_regular_file(file)) refuse("not a regular file");
+  return file;
+}
+
+}  // namespace
+
+bool is_external(const onnx::TensorProto& proto) {
+  return proto.data_location() == onnx::TensorProto::EXTERNAL || proto.external_data_size() > 0;
+}
+
+Tensor read_external_tensor(const onnx::TensorProto& proto, const fs::path& folder, const std::string& what) {
+  if (folder.empty()) {
+    throw Error(
+        ErrorCode::kUnsupported, what,
+        "its data are in another file; expected a model in one file, or one that is loaded by its path");
+  }
+  std::map<std::string, std::string> entries;
+  for (const auto& entry : proto.external_data()) entries[entry.key()] = entry.value();
+  const auto [dtype, shape] = read_type(proto, what);
+  const auto needed = static_cast<std::uint64_t>(element_count(shape)) * size_of(dtype);
+  const std::uint64_t offset = entries.contains("offset") ? read_size(entries["offset"], "offset", what) : 0;
+  const std::uint64_t length =
+      entries.contains("length") ? read_size(entries["length"], "length", what) : needed;
+  if (length != needed) {
+    throw Error(ErrorCode::kBadInput, what,
+                fmt::format("shape {} needs {} bytes, external data's length is {}", to_string(shape), needed,
+                            length));
+  }
+  const fs::path file = resolve(entries["location"], folder, what);
+  const std::uint64_t size = fs::file_size(file);
+  if (offset > size || length > size - offset) {
+    throw Error(ErrorCode::kBadInput, what,
+                fmt::format("external data need {} bytes from {} on; '{}' has {}", length, offset,
+                            printable(entries["location"]), size));
+  }
+  Tensor tensor(shape, dtype);
+  std::ifstream stream(file, std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(offset));
+  stream.read(reinterpret_cast<char*>(tensor.raw()), static_cast<std::streamsize>(length));
+  if (!stream) throw Error(ErrorCode::kIo, file.string(), "cannot be read");
+  return tensor;
+}
+
+}  // namespace octavo::onnx_format
