@@ -35,8 +35,13 @@ const onnx::TensorProto& initializer(const onnx::ModelProto& model, const std::s
 TEST(Export, PassesTheCheckerAndStrictShapeInference) {
   Graph output = quantized(every_operator());
   output.value(output.output).quant = activation_params(0.1F, 7, 5, 250);
-  const Graph graphs[] = {every_operator(), quantized(every_operator()), zoo_model("simple-cnn"),
-                          quantized(zoo_model("resnet20")), output};
+  const Graph graphs[] = {every_operator(),
+                          quantized(every_operator()),
+                          zoo_model("simple-cnn"),
+                          quantized(zoo_model("resnet20")),
+                          output,
+                          test::every_other_operator(),
+                          quantized(test::every_other_operator())};
   for (const Graph& graph : graphs) EXPECT_NO_THROW(test::check_with_onnx(exported(graph))) << graph.name;
 }
 
@@ -59,11 +64,13 @@ TEST(Export, HeaderNamesVersionAndDynamicBatch) {
 }
 
 TEST(Export, EveryTensorBetweenHasItsShape) {
-  const onnx::ModelProto model = exported(quantized(every_operator()));
-  std::set<std::string> described;
-  for (const auto& info : model.graph().value_info()) described.insert(info.name());
-  for (const auto& node : model.graph().node()) {
-    EXPECT_TRUE(node.output(0) == "logits" || described.contains(node.output(0))) << node.output(0);
+  for (const Graph& graph : {quantized(every_operator()), quantized(test::every_other_operator())}) {
+    const onnx::ModelProto model = exported(graph);
+    std::set<std::string> described;
+    for (const auto& info : model.graph().value_info()) described.insert(info.name());
+    for (const auto& node : model.graph().node()) {
+      EXPECT_TRUE(node.output(0) == "logits" || described.contains(node.output(0))) << node.output(0);
+    }
   }
 }
 
@@ -98,6 +105,21 @@ TEST(Export, ConvolutionReadsDequantizedIntegersAndItsGroupEndsInQuantize) {
     }
   }
   EXPECT_EQ(maker(model, "logits").op_type(), "Gemm");
+}
+
+TEST(Export, PartsOfOneOperatorStayInFloatBetweenTheIntegers) {
+  const onnx::ModelProto model = exported(quantized(test::every_other_operator()));
+  const auto& product = maker(model, "gelu.out");
+  EXPECT_EQ(product.name(), "gelu");
+  EXPECT_EQ(product.op_type(), "Mul");
+  const auto& inner = maker(model, product.input(0));
+  EXPECT_EQ(inner.op_type(), "Mul");
+  EXPECT_EQ(maker(model, inner.input(0)).op_type(), "DequantizeLinear");
+  const auto& plus = maker(model, inner.input(1));
+  EXPECT_EQ(plus.op_type(), "Add");
+  EXPECT_EQ(maker(model, plus.input(0)).op_type(), "Erf");
+  const auto& gate = maker(model, maker(model, "hard_swish.out").input(1));
+  EXPECT_EQ(gate.op_type(), "HardSigmoid");
 }
 
 TEST(Export, InfiniteClipBoundsAreLeftOut) {

@@ -117,36 +117,74 @@ TEST(ImportQuantized, RangeInTheMetadataIsCheckedAgainstTheIntegers) {
   }
 }
 
-TEST(ImportQuantized, DifferentPairsOnOneTensorAreUnsupported) {
-  EXPECT_THAT(import_error(model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.25}>() "
-                                 "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) "
-                                 "b = DequantizeLinear(a, s, z) c = QuantizeLinear(x, t, z) "
-                                 "d = DequantizeLinear(c, t, z) e = Add(b, d) y = Flatten(e)")),
-              HasSubstr("second time"));
+TEST(ImportQuantized, DifferentPairsOnOneTensorGetACopyEach) {
+  const Graph graph =
+      import_text(model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.25}>() "
+                        "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) "
+                        "b = DequantizeLinear(a, s, z) c = QuantizeLinear(x, t, z) "
+                        "d = DequantizeLinear(c, t, z) e = Add(b, d) y = Flatten(e)"));
+  ASSERT_EQ(graph.nodes.size(), 4U);
+  EXPECT_FALSE(graph.value(graph.input).quant);
+  EXPECT_EQ(graph.nodes[0].as<ClipAttributes>(), ClipAttributes{});
+  EXPECT_EQ(graph.value(graph.nodes[0].output).quant, activation_params(0.5F, 0));
+  EXPECT_EQ(graph.value(graph.nodes[1].output).quant, activation_params(0.25F, 0));
+  EXPECT_EQ(parse_onnx(serialize_onnx(graph), "again.onnx"), graph);
+}
+
+TEST(ImportQuantized, IntegersQuantizedAgainGetACopy) {
+  const Graph graph = import_text(
+      model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.25}>() "
+            "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) "
+            "c = QuantizeLinear(b, t, z) d = DequantizeLinear(c, t, z) "
+            "e = QuantizeLinear(d, t, z) f = DequantizeLinear(e, t, z) y = Flatten(f)"));
+  ASSERT_EQ(graph.nodes.size(), 2U);
+  EXPECT_EQ(graph.value(graph.input).quant, activation_params(0.5F, 0));
+  EXPECT_EQ(graph.value(graph.nodes[0].output).quant, activation_params(0.25F, 0));
+}
+
+TEST(ImportQuantized, PairsWithOtherParametersThanTheirsAreUnsupported) {
   EXPECT_THAT(import_error(model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.25}>() "
                                  "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) "
                                  "b = DequantizeLinear(a, t, z) y = Flatten(b)")),
               HasSubstr("differs"));
 }
 
-TEST(ImportQuantized, TensorReadBothWaysIsUnsupported) {
-  EXPECT_THAT(import_error(model("s = Constant<value = float {0.5}>() z = Constant<value = uint8 {0}>() "
-                                 "a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) e = Add(b, x) "
-                                 "y = Flatten(e)")),
-              HasSubstr("reads 'x' in float while another node reads it quantized"));
+TEST(ImportQuantized, TensorReadInFloatTooGetsACopy) {
+  const Graph graph =
+      import_text(model("s = Constant<value = float {0.5}>() z = Constant<value = uint8 {0}>() "
+                        "a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) e = Add(b, x) "
+                        "y = Flatten(e)"));
+  ASSERT_EQ(graph.nodes.size(), 3U);
+  EXPECT_FALSE(graph.value(graph.input).quant);
+  EXPECT_EQ(graph.value(graph.nodes[0].output).quant, activation_params(0.5F, 0));
+  EXPECT_EQ(graph.nodes[1].inputs, (std::vector<ValueId>{graph.nodes[0].output, graph.input}));
+  // Two equal pairs, with parameters of their own, are one.
+  const Graph twice =
+      import_text(model("s = Constant<value = float {0.5}>() t = Constant<value = float {0.5}>() "
+                        "z = Constant<value = uint8 {0}>() a = QuantizeLinear(x, s, z) "
+                        "b = DequantizeLinear(a, s, z) c = QuantizeLinear(x, t, z) "
+                        "d = DequantizeLinear(c, t, z) e = Add(b, d) y = Flatten(e)"));
+  EXPECT_EQ(twice.nodes.size(), 2U);
+  EXPECT_EQ(twice.value(twice.input).quant, activation_params(0.5F, 0));
 }
 
-TEST(ImportQuantized, WhatHasNoPlaceInTheContractIsUnsupported) {
+TEST(ImportQuantized, WhatHasNoPlaceInTheContractStaysRealOrIsUnsupported) {
   const auto weight = [](const std::string& type, const std::string& zero_point) {
     return "wq = Constant<value = " + type + "[2,2] {10,20,30,40}>() ws = Constant<value = float {0.5}>() " +
            "wz = Constant<value = " + type + " {" + zero_point + "}>() w = DequantizeLinear(wq, ws, wz) ";
   };
+  // Such weights become the real numbers that they stand for.
+  const auto real = [&](const std::string& body) {
+    const Graph graph = import_text(model(quantized_input() + body));
+    const Value& value = graph.value(graph.nodes[1].inputs[1]);
+    EXPECT_FALSE(value.quant);
+    return std::vector<float>(value.constant->data<float>().begin(), value.constant->data<float>().end());
+  };
   const std::string gemm = "y = Gemm<transB=1>(f, w)";
-  EXPECT_THAT(import_error(model(quantized_input() + weight("uint8", "3") + gemm)), HasSubstr("zero point"));
-  EXPECT_THAT(import_error(model(quantized_input() + weight("int8", "3") + gemm)), HasSubstr("zero point"));
-  EXPECT_THAT(import_error(model(quantized_input() + weight("int32", "0") + gemm)),
-              HasSubstr("int32 weights"));
-  EXPECT_THAT(import_error(model(quantized_input() + kWeight + "y = Gemm(f, w)")), HasSubstr("another axis"));
+  EXPECT_EQ(real(weight("uint8", "3") + gemm), (std::vector<float>{3.5, 8.5, 13.5, 18.5}));
+  EXPECT_EQ(real(weight("int8", "3") + gemm), (std::vector<float>{3.5, 8.5, 13.5, 18.5}));
+  EXPECT_EQ(real(weight("int32", "0") + gemm), (std::vector<float>{5, 10, 15, 20}));
+  EXPECT_EQ(real(kWeight + "y = Gemm(f, w)"), (std::vector<float>{5, -7.5, 10, 10}));
   EXPECT_THAT(
       import_error(model("s = Constant<value = float[2] {0.5,0.5}>() z = Constant<value = uint8[2] {0,0}>() "
                          "a = QuantizeLinear<axis=3>(x, s, z) b = DequantizeLinear<axis=3>(a, s, z) "
@@ -154,7 +192,7 @@ TEST(ImportQuantized, WhatHasNoPlaceInTheContractIsUnsupported) {
       HasSubstr("per-channel activations"));
   EXPECT_THAT(
       import_error(model("s = Constant<value = float {0.5}>() a = QuantizeLinear(x, s) y = Flatten(a)")),
-      HasSubstr("integer tensor"));
+      HasSubstr("is not a float tensor"));
 }
 
 TEST(ImportQuantized, WrongParametersAreBadInput) {
@@ -167,7 +205,7 @@ TEST(ImportQuantized, WrongParametersAreBadInput) {
   EXPECT_THAT(error("float {0.0}", "uint8 {0}"), HasSubstr("3: test.onnx: node 'QuantizeLinear_0'"));
   EXPECT_THAT(error("float {-1.0}", "uint8 {0}"), HasSubstr("scale 0 is -1"));
   EXPECT_THAT(error("float {0.5}", "uint8[2] {0,0}"), HasSubstr("1 scales but 2 zero points"));
-  EXPECT_THAT(error("float[3] {1,1,1}", "uint8[3] {0,0,0}"), HasSubstr("3 scales along axis 1"));
+  EXPECT_THAT(error("float[3] {1,1,1}", "uint8[3] {0,0,0}"), HasSubstr("per-channel activations"));
   EXPECT_THAT(error("float {0.5}", "float {0.0}"), HasSubstr("expected int8, uint8 or int32"));
   EXPECT_THAT(error("int32 {1}", "uint8 {0}"), HasSubstr("expected float32"));
 }

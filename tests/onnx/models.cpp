@@ -49,6 +49,12 @@ QuantParams channel_params(const Tensor& weight, std::int32_t qmax) {
   return weight_params(std::move(scales), 0, qmax);
 }
 
+/// Operators whose integers stay what they are.
+bool moves(Op op) {
+  return op == Op::kMaxPool || op == Op::kGlobalMaxPool || op == Op::kFlatten || op == Op::kReshape ||
+         op == Op::kTranspose || op == Op::kSlice;
+}
+
 }  // namespace
 
 Graph every_operator(std::uint64_t seed) {
@@ -77,6 +83,49 @@ Graph every_operator(std::uint64_t seed) {
   return graph;
 }
 
+Graph every_other_operator(std::uint64_t seed) {
+  GraphBuilder b("every-other-operator", 4, 9, 8, seed);
+  const auto row = [&](const std::string& name, Shape shape, float first) {
+    Tensor tensor(std::move(shape), DType::kFloat32);
+    for (float& x : tensor.data<float>()) x = (first += 0.25F);
+    return b.constant(name, std::move(tensor));
+  };
+  ValueId x = b.conv("conv1", b.input(), 8, {.kernel = {3, 3}, .pads = {1, 1, 1, 1}}, true);
+  x = b.silu("silu", x);
+  const ValueId gate = b.hard_sigmoid(
+      "gate_sigmoid", b.conv("gate", b.global_average_pool("squeeze", x), 8, {.kernel = {1, 1}}, true));
+  x = b.mul("excite", x, gate);
+  x = b.hard_swish("hard_swish", x);
+  x = b.leaky_relu("leaky", x, 0.125F);
+  x = b.prelu("prelu", x);
+  const ValueId left = b.slice("left", x, 1, 0, 4);
+  const ValueId right = b.slice("right", x, 1, 4, 8);
+  x = b.concat("concat", {b.gelu("gelu", left), b.sigmoid("sigmoid", right)}, 1);
+  x = b.transpose("shuffle", b.reshape("groups", x, {kDynamic, 2, 4, 9, 8}), {0, 2, 1, 3, 4});
+  x = b.reshape("together", x, {kDynamic, 8, 9, 8});
+  x = b.slice("backwards", x, 3, 6, -1, -2);
+  x = b.pad("pad", x, {0, 0, 1, 0}, {0, 0, 0, 2}, 0.5F);
+  x = b.sub("sub", row("minuend", {8, 1, 1}, 0.0F), x);
+  x = b.div("div", x, row("divisor", {1, 8, 1, 1}, 1.0F));
+  x = b.transpose("last", x, {0, 2, 3, 1});
+  x = b.matmul("matmul", x, 6);
+  x = b.add("shift", x, row("shift_by", {6}, -1.0F));
+  const ValueId mean = b.reduce_mean("mean", x, {3});
+  const ValueId centered = b.sub("center", x, mean);
+  const ValueId variance = b.reduce_mean("variance", b.pow("square", centered, 2.0F), {3});
+  x = b.div("normalize", centered,
+            b.sqrt("deviation", b.add("epsilon", variance, row("epsilon_by", {1}, 0.0F))));
+  x = b.transpose("first", x, {0, 3, 1, 2});
+  x = b.erf("erf", x);
+  x = b.add("both", b.global_max_pool("max", x), b.global_average_pool("average", x));
+  x = b.flatten("flatten", x);
+  x = b.gemm("fc", x, 5);
+  x = b.log_softmax("log_softmax", b.softmax("softmax", x));
+  Graph graph = b.finish(x);
+  randomize_statistics(graph, seed);
+  return graph;
+}
+
 Graph zoo_model(const std::string& name, std::uint64_t seed) {
   Graph graph = make_model(name, {}, seed);
   randomize_statistics(graph, seed);
@@ -99,7 +148,7 @@ Graph quantized(const Graph& graph, const Tensor& calibration, std::int32_t weig
   folded.value(folded.input).quant = range_params(values.at(folded.input));
   for (const FusedGroup& group : fuse(folded)) {
     const Node& anchor = folded.nodes[static_cast<std::size_t>(group.anchor)];
-    const bool keeps = anchor.op == Op::kMaxPool || anchor.op == Op::kFlatten;
+    const bool keeps = moves(anchor.op);
     if (group.output != folded.output) {
       folded.value(group.output).quant =
           keeps ? folded.value(group.input).quant : range_params(values.at(group.output));
@@ -107,6 +156,11 @@ Graph quantized(const Graph& graph, const Tensor& calibration, std::int32_t weig
     if (anchor.op == Op::kConv || anchor.op == Op::kGemm) {
       Value& weight = folded.value(anchor.inputs[1]);
       weight.quant = channel_params(*weight.constant, weight_qmax);
+    }
+    if (anchor.op == Op::kMatMul) {
+      const std::int64_t columns = folded.value(anchor.inputs[1]).shape[1];
+      folded.value(anchor.inputs[1]).quant =
+          weight_params(std::vector<float>(static_cast<std::size_t>(columns), 0.01F), 1, weight_qmax);
     }
   }
   validate(folded);

@@ -11,6 +11,9 @@ namespace octavo::test {
 /// Batch-norm statistics are drawn at random.
 Graph every_operator(std::uint64_t seed = 1);
 
+/// One of each operator that is not in every_operator(), in forms that a file gives back as they are.
+Graph every_other_operator(std::uint64_t seed = 1);
+
 /// A zoo model with batch-norm statistics drawn at random.
 Graph zoo_model(const std::string& name, std::uint64_t seed = 1);
 

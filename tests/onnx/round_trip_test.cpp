@@ -8,6 +8,7 @@
 #include "octavo/core/file.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
+#include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "onnx/models.h"
@@ -43,6 +44,26 @@ TEST(RoundTrip, QuantizedSimpleCnnComesBack) { expect_round_trip(quantized(zoo_m
 TEST(RoundTrip, ResNetComesBack) { expect_round_trip(zoo_model("resnet20")); }
 TEST(RoundTrip, QuantizedResNetComesBack) { expect_round_trip(quantized(zoo_model("resnet20"))); }
 
+TEST(RoundTrip, EveryOtherOperatorComesBack) {
+  const Graph graph = test::every_other_operator();
+  const Graph stored = stored_form(graph);
+  ASSERT_EQ(stored.nodes.size(), graph.nodes.size());
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    EXPECT_EQ(stored.nodes[i].op, graph.nodes[i].op) << graph.nodes[i].name;
+    EXPECT_EQ(stored.nodes[i].attributes, graph.nodes[i].attributes) << graph.nodes[i].name;
+  }
+  expect_round_trip(graph);
+}
+TEST(RoundTrip, EveryOtherOperatorComesBackQuantized) {
+  expect_round_trip(quantized(test::every_other_operator()));
+}
+TEST(RoundTrip, ZooModelsComeBack) {
+  for (const std::string& name : model_names()) {
+    const Graph graph = make_model(name, {}, 1);
+    EXPECT_EQ(parse_onnx(serialize_onnx(graph), "zoo.onnx"), stored_form(graph)) << name;
+  }
+}
+
 TEST(RoundTrip, StoredFormOfAFloatGraphInOrderIsTheGraph) {
   const Graph graph = every_operator();
   EXPECT_EQ(stored_form(graph), graph);
@@ -65,7 +86,7 @@ TEST(RoundTrip, IntegersInTheFileAreThoseTheRuntimeUses) {
 }
 
 TEST(RoundTrip, LogitsAreTheSameBitForBit) {
-  for (const Graph& graph : {every_operator(), quantized(every_operator())}) {
+  for (const Graph& graph : {every_operator(), quantized(every_operator()), test::every_other_operator()}) {
     const Tensor input = test::random_input(graph, 3);
     EXPECT_EQ(interpret(parse_onnx(serialize_onnx(graph), "file.onnx"), input), interpret(graph, input));
   }
