@@ -1,6 +1,8 @@
 /// Writes the ONNX fuzzer's seed corpus: small models that between them hold every operator and every form of
 /// quantization. Deterministic.
 ///   make_onnx_corpus FOLDER
+#include <onnx/defs/parser.h>
+
 #include <cstdio>
 #include <filesystem>
 
@@ -36,6 +38,54 @@ Graph residual_network() {
   return b.finish(b.gemm("gemm", x, 2));
 }
 
+Graph gated_network() {
+  GraphBuilder b("gated", 2, 4, 4, 3);
+  ValueId x = b.silu("silu", b.conv("conv", b.input(), 4, {.kernel = {1, 1}}, true));
+  x = b.mul("excite", x, b.hard_sigmoid("gate", b.global_average_pool("squeeze", x)));
+  x = b.concat("concat", {b.gelu("gelu", b.slice("left", x, 1, 0, 2)),
+                          b.hard_swish("swish", b.slice("right", x, 1, 3, 1, -1))});
+  x = b.prelu("prelu", b.leaky_relu("leaky", x, 0.1F));
+  x = b.transpose("shuffle", b.reshape("groups", x, {kDynamic, 2, 2, 4, 4}), {0, 2, 1, 3, 4});
+  x = b.reshape("together", x, {kDynamic, 4, 4, 4});
+  x = b.pad("pad", x, {0, 0, 1, 0}, {0, 0, 0, 2}, 1.0F);
+  x = b.flatten("flatten", b.global_max_pool("max", x));
+  return b.finish(b.softmax("softmax", b.gemm("gemm", x, 2)));
+}
+
+Graph token_network() {
+  GraphBuilder b("token", 2, 3, 3, 4);
+  ValueId x = b.transpose("last", b.input(), {0, 2, 3, 1});
+  const ValueId centered = b.sub("center", x, b.reduce_mean("mean", x, {3}));
+  const ValueId variance = b.reduce_mean("variance", b.pow("square", centered, 2.0F), {3});
+  const ValueId epsilon = b.constant("epsilon", Tensor::from<float>({1}, std::vector<float>{1e-5F}));
+  x = b.div("normalize", centered, b.sqrt("deviation", b.add("shift", variance, epsilon)));
+  x = b.erf("erf", b.matmul("matmul", x, 3));
+  x = b.reduce_mean("pool", x, {1, 2}, false);
+  return b.finish(b.log_softmax("log", b.sigmoid("sigmoid", x)));
+}
+
+/// What exporters write and Octavo does not, in ONNX's text form.
+constexpr const char* kShapeChain =
+    R"(<ir_version: 7, opset_import: ["" : 13]> shapes (float[N,2,2,2] x) => (float[N,8] y) <int64 zero = {0}, int64[1] first = {0}, int64[1] rest = {-1}, int64[2] halves = {1, 1}> {
+  h = Shape(x) n = Gather(h, zero) u = Unsqueeze(n, first) s = Concat<axis=0>(u, rest)
+  a, b = Split<axis=1>(x, halves) c = Concat<axis=-3>(b, a) d = Dropout(c) y = Reshape(d, s)})";
+constexpr const char* kOldForms =
+    R"(<ir_version: 3, opset_import: ["" : 9]> old (float[1,2,4,4] x) => (float[1,2] y) {
+  a = Clip<min=0.0, max=6.0>(x) b = Pad<pads=[0,0,1,0,0,0,0,1], value=1.0>(a) c = Slice<axes=[2], starts=[1], ends=[3]>(b)
+  d, e = Split<axis=3, split=[2,3]>(c) f = Softmax<axis=2>(d) g = ReduceMean<axes=[2,3], keepdims=0>(f) h = Unsqueeze<axes=[2]>(g)
+  i = Squeeze<axes=[2]>(h) j = Cast<to=1>(i) y = LogSoftmax(j)})";
+constexpr const char* kOperatorsOnIntegers =
+    R"(<ir_version: 7, opset_import: ["" : 13, "com.microsoft" : 1]> integers (float[N,1,2,2] x) => (float[N,2] y) <float s = {0.5}, int8 z = {-3}, int8[1,1,1,1] w = {7}, float[1] ws = {0.1}, int8[1] wz = {0}, int32[1] b = {5}, int8[1,2] m = {3,-4}> {
+  q = QuantizeLinear(x, s, z) c = QLinearConv(q, s, z, w, ws, wz, s, z, b) a = com.microsoft.QLinearAdd(c, s, z, q, s, z, s, z)
+  p = com.microsoft.QLinearGlobalAveragePool(a, s, z, s, z) f = Flatten(p) r = QLinearMatMul(f, s, z, m, ws, wz, s, z) y = DequantizeLinear(r, s, z)})";
+
+void write_text(const std::filesystem::path& path, const char* text) {
+  onnx::ModelProto model;
+  const auto status = onnx::OnnxParser::Parse(model, text);
+  if (!status.IsOK()) throw Error(ErrorCode::kInternal, path.string(), status.ErrorMessage());
+  write_file(path, model.SerializeAsString());
+}
+
 /// Annotates with made-up scales: the file's form is what counts.
 Graph quantize_all(const Graph& graph, std::int32_t activation_qmax, std::int32_t weight_qmax,
                    bool per_channel) {
@@ -69,6 +119,12 @@ int main(int count, char** words) {
     save_onnx(with_metadata, folder / "plain.onnx");
     save_onnx(fold_batch_norm(plain_network()), folder / "folded.onnx");
     save_onnx(residual_network(), folder / "residual.onnx");
+    save_onnx(gated_network(), folder / "gated.onnx");
+    save_onnx(quantize_all(gated_network(), 255, 127, true), folder / "gated-int8.onnx");
+    save_onnx(token_network(), folder / "token.onnx");
+    write_text(folder / "shapes.onnx", kShapeChain);
+    write_text(folder / "old-forms.onnx", kOldForms);
+    write_text(folder / "integers.onnx", kOperatorsOnIntegers);
     save_onnx(quantize_all(plain_network(), 255, 127, true), folder / "plain-int8.onnx");
     save_onnx(quantize_all(residual_network(), 127, 7, true), folder / "residual-narrow.onnx");
     save_onnx(quantize_all(residual_network(), 255, 127, false), folder / "residual-per-tensor.onnx");

@@ -43,7 +43,12 @@ void convert_binary(NodeReader& reader) {
   }
   const Shape& a = reader.importer.graph().value(inputs[0]).shape;
   const Shape& b = reader.importer.graph().value(inputs[1]).shape;
-  const std::optional<Shape> result = broadcast_shapes(a, b);
+  // A batch of 1 goes with any size: what does not broadcast then never does.
+  const auto with_batch_of_one = [](Shape shape) {
+    if (!shape.empty() && shape[0] == kDynamic) shape[0] = 1;
+    return shape;
+  };
+  const std::optional<Shape> result = broadcast_shapes(with_batch_of_one(a), with_batch_of_one(b));
   if (!result) reader.fail(fmt::format("shapes {} and {} do not broadcast", to_string(a), to_string(b)));
   // The images of a batch stay apart: its dimension comes from what flows, and first.
   for (const int i : {0, 1}) {

@@ -34,7 +34,7 @@ std::array<std::int64_t, 4> read_pads(NodeReader& reader, const Shape& input,
 
 void expect_rank(const Shape& shape, std::size_t rank) {
   if (shape.size() != rank)
-    throw Unsupported{fmt::format("input of shape {}, not of {} dimensions", to_string(shape), rank)};
+    throw Unsupported{fmt::format("input of {} dimensions, not {}", shape.size(), rank)};
 }
 
 void expect_matrix(const NodeReader& reader, const Constant& weight) {
@@ -125,7 +125,8 @@ void convert_gemm(NodeReader& reader) {
 void convert_matmul(NodeReader& reader) {
   const Flow x = reader.flow(0);
   const Constant& weight = reader.constant(1);
-  expect_matrix(reader, weight);
+  if (weight.tensor->rank() != 2)
+    throw Unsupported{fmt::format("a constant of {} dimensions on the right", weight.tensor->rank())};
   reader.emit(Op::kMatMul, {x.id, weight_value(reader, weight, {.axis = 1})});
 }
 

@@ -209,7 +209,8 @@ bool drop_no_op(Rewriter& r, int index) {
 /// Reshape to rows as Flatten; the bounds of Slices as slice_bounds() has them.
 bool normalize(Rewriter& r, int index) {
   const Node& node = r.node(index);
-  if (node.op == Op::kReshape && node.as<ReshapeAttributes>().shape.size() == 2) {
+  if (node.op == Op::kReshape && node.as<ReshapeAttributes>().shape.size() == 2 &&
+      r.graph.value(node.inputs[0]).shape.size() >= 2) {
     r.set(index, Op::kFlatten, node.inputs, {});
     return true;
   }

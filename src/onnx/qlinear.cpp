@@ -82,7 +82,7 @@ void convert_qlinear_matmul(NodeReader& reader) {
   const ValueId x = quantized_operand(reader, 0);
   const Constant weight = quantized_weight(reader, 3, 1);
   if (weight.tensor->rank() != 2)
-    reader.fail("weight of shape " + to_string(weight.tensor->shape()) + "; expected 2 dimensions");
+    throw Unsupported{fmt::format("a constant of {} dimensions on the right", weight.tensor->rank())};
   const ValueId w = weight_value(reader, weight, {.axis = 1}, scale_key(reader, 3));
   emit_integers(reader, 6, Op::kMatMul, {x, w});
 }

@@ -47,12 +47,14 @@ std::vector<float> run(const Graph& graph, const Tensor& input) {
 std::string compare(const std::vector<float>& actual, const std::vector<float>& expected) {
   if (actual.size() != expected.size())
     return fmt::format("{} numbers; expected {}", actual.size(), expected.size());
+  std::string problem;
+  int wrong = 0;
   for (std::size_t i = 0; i < actual.size(); ++i) {
     const bool same = actual[i] == expected[i] || (std::isnan(actual[i]) && std::isnan(expected[i])) ||
                       std::abs(actual[i] - expected[i]) <= 1e-4F * std::max(1.0F, std::abs(expected[i]));
-    if (!same) return fmt::format("number {} is {}; expected {}", i, actual[i], expected[i]);
+    if (!same && wrong++ == 0) problem = fmt::format("number {} is {}, not {}", i, actual[i], expected[i]);
   }
-  return "";
+  return wrong == 0 ? "" : fmt::format("{} of {} numbers are wrong: {}", wrong, actual.size(), problem);
 }
 
 /// What the test gives in each use, the worst of its cases.
@@ -89,7 +91,7 @@ std::map<std::string, Result> results(const ConformanceTest& test) {
            return parse_onnx(bytes, "again.onnx") == graph ? "" : "comes back as another graph";
          }));
     note("int8", attempt([&]() -> std::string {
-           const Graph integers = quantized(graph, data.input);
+           const Graph integers = graph.quantized() ? graph : quantized(graph, data.input);
            const Tensor expected = interpret(integers, data.input);
            const std::vector<float> actual = run(integers, data.input);
            const auto wanted = expected.data<float>();
@@ -100,13 +102,19 @@ std::map<std::string, Result> results(const ConformanceTest& test) {
   return worst;
 }
 
-/// The importer's message without the file's and the node's name and the list of what it knows.
+/// The first thing that the importer's message complains of, without the file's and the node's name.
 std::string reason(const std::string& why) {
-  const std::size_t detail = why.find("opset ");
-  const std::size_t colon = why.find(": ", detail == std::string::npos ? 0 : detail);
-  const std::size_t end = why.find("); expected ");
-  if (detail == std::string::npos || colon == std::string::npos || colon > end) return why.substr(0, end);
-  return why.substr(colon + 2, end - colon - 2);
+  const std::string list = " unsupported: ";
+  const std::size_t begin = why.find(list);
+  if (begin == std::string::npos) return why;
+  std::string first = why.substr(begin + list.size());
+  first = first.substr(0, std::min({first.find("; expected "), first.find("), '")}));
+  while (!first.empty() && first.back() == ')') first.pop_back();
+  const std::size_t opset = first.find(", opset ");
+  const std::size_t colon = first.find(": ", opset == std::string::npos ? 0 : opset);
+  if (opset != std::string::npos && colon == std::string::npos)
+    return "operator " + first.substr(first.find('(') + 1, opset - first.find('(') - 1);
+  return colon == std::string::npos ? first : first.substr(colon + 2);
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
+#include <bit>
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <random>
 
 #include "octavo/core/file.h"
@@ -245,6 +249,83 @@ TEST(Hostile, ExternalDataAndForeignTypesAreUnsupported) {
   EXPECT_THAT(import_error(model), HasSubstr("initializer 'w': element type 99"));
   model.mutable_graph()->mutable_initializer(1)->clear_data_type();
   EXPECT_THAT(import_error(model), HasSubstr("3: test.onnx: initializer 'w': has no element type"));
+}
+
+/// A folder with good_model(), whose weight w lies in "weights.bin" from byte 8 on.
+class ExternalData : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("octavo-external-test-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_ / "model" / "data");
+    std::vector<std::byte> bytes(8);
+    for (float x = 1; x <= 8; ++x) {
+      const auto raw = std::bit_cast<std::array<std::byte, 4>>(x);
+      bytes.insert(bytes.end(), raw.begin(), raw.end());
+    }
+    for (const char* where : {"weights.bin", "model/weights.bin", "model/data/weights.bin"})
+      write_file(folder_ / where, bytes);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  /// What load_onnx says of a model whose w has these entries; "" if it loads.
+  std::string error(const std::map<std::string, std::string>& entries, std::int64_t rows = 2) const {
+    onnx::ModelProto model = good_model();
+    onnx::TensorProto& w = *model.mutable_graph()->mutable_initializer(1);
+    w.clear_float_data();
+    w.set_dims(0, rows);
+    w.set_data_location(onnx::TensorProto::EXTERNAL);
+    for (const auto& [key, value] : entries) {
+      auto& entry = *w.add_external_data();
+      entry.set_key(key);
+      entry.set_value(value);
+    }
+    write_file(folder_ / "model" / "m.onnx", test::to_bytes(model));
+    try {
+      const Graph graph = load_onnx(folder_ / "model" / "m.onnx");
+      EXPECT_EQ(graph.value(graph.nodes.back().inputs[1]).constant,
+                test::import_model(good_model()).value(graph.nodes.back().inputs[1]).constant);
+    } catch (const Error& error) {
+      return std::to_string(error.exit_code()) + ": " + error.what();
+    }
+    return "";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ExternalData, TensorsBesideTheModelAreRead) {
+  EXPECT_EQ(error({{"location", "weights.bin"}, {"offset", "8"}, {"length", "32"}}), "");
+  EXPECT_EQ(error({{"location", "data/weights.bin"}, {"offset", "8"}}), "");
+  EXPECT_EQ(error({{"location", "./data/weights.bin"}, {"offset", "8"}, {"checksum", "x"}}), "");
+}
+
+TEST_F(ExternalData, WhatLiesOutsideTheFolderIsBadInput) {
+  EXPECT_THAT(error({{"location", "../weights.bin"}, {"offset", "8"}}), HasSubstr("a path with '..'"));
+  EXPECT_THAT(error({{"location", "data/../weights.bin"}, {"offset", "8"}}), HasSubstr("a path with '..'"));
+  EXPECT_THAT(error({{"location", (folder_ / "weights.bin").string()}, {"offset", "8"}}),
+              HasSubstr("an absolute path"));
+  std::filesystem::create_symlink(folder_ / "weights.bin", folder_ / "model" / "link.bin");
+  EXPECT_THAT(error({{"location", "link.bin"}, {"offset", "8"}}), HasSubstr("a link that leaves the folder"));
+  std::filesystem::create_directory_symlink(folder_, folder_ / "model" / "up");
+  EXPECT_THAT(error({{"location", "up/weights.bin"}, {"offset", "8"}}), HasSubstr("a link that leaves"));
+  std::filesystem::create_symlink("data/weights.bin", folder_ / "model" / "inside.bin");
+  EXPECT_EQ(error({{"location", "inside.bin"}, {"offset", "8"}}), "");
+  EXPECT_THAT(error({{"location", "data"}}), HasSubstr("3: "));
+  EXPECT_THAT(error({{"location", ""}}), HasSubstr("no file name"));
+  EXPECT_THAT(error({}), HasSubstr("no file name"));
+  EXPECT_THAT(error({{"location", "missing.bin"}}), StartsWith("5: "));
+}
+
+TEST_F(ExternalData, SizesAreCheckedAgainstTheFile) {
+  EXPECT_THAT(error({{"location", "weights.bin"}, {"offset", "9"}}), HasSubstr("need 32 bytes from 9 on"));
+  EXPECT_THAT(error({{"location", "weights.bin"}, {"offset", "8"}, {"length", "16"}}),
+              HasSubstr("needs 32 bytes, external data's length is 16"));
+  for (const std::string wrong : {"-8", "x", "8x", "", "99999999999999999999", "0x8"})
+    EXPECT_THAT(error({{"location", "weights.bin"}, {"offset", wrong}}), HasSubstr("offset reads")) << wrong;
+  EXPECT_THAT(error({{"location", "weights.bin"}, {"offset", "9223372036854775807"}}),
+              HasSubstr("bytes from"));
+  // Half a gigabyte that is not there.
+  EXPECT_THAT(error({{"location", "weights.bin"}}, std::int64_t{1} << 25), HasSubstr("weights.bin' has 40"));
 }
 
 TEST(Hostile, NamesCannotSteerTheTerminal) {

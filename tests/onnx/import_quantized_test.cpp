@@ -195,6 +195,64 @@ TEST(ImportQuantized, WhatHasNoPlaceInTheContractStaysRealOrIsUnsupported) {
       HasSubstr("is not a float tensor"));
 }
 
+/// x of [N, 2, 2, 2] quantized, one QLinearConv with scales for each channel, pooled and multiplied in
+/// integers. `type` is that of the activations, `shift` what their zero points are moved by.
+std::string qoperator(const std::string& type, int shift) {
+  return "<ir_version: 7, opset_import: [\"\" : 13, \"com.microsoft\" : 1]> g (float[N,2,2,2] x) => "
+         "(float[N,2] y) "
+         "<float xs = {0.5}, " +
+         type + " xz = {" + std::to_string(4 + shift) +
+         "}, int8[2,2,1,1] w = {10,-20,30,40}, float[2] ws = {0.01,0.02}, int8[2] wz = {0,0}, "
+         "int32[2] b = {100,-50}, float cs = {0.25}, " +
+         type + " cz = {" + std::to_string(8 + shift) + "}, float ps = {0.125}, " + type + " pz = {" +
+         std::to_string(2 + shift) + "}, float as = {0.5}, " + type + " az = {" + std::to_string(1 + shift) +
+         "}, int8[2,2] m = {1,2,3,4}, float[2] ms = {0.1,0.2}, int8[2] mz = {0,0}, float rs = {0.05}, " +
+         type + " rz = {" + std::to_string(100 + shift) +
+         "}> {"
+         "q = QuantizeLinear(x, xs, xz) c = QLinearConv(q, xs, xz, w, ws, wz, cs, cz, b) "
+         "t = MaxPool<kernel_shape=[1,1]>(c) "
+         "a = com.microsoft.QLinearAdd(t, cs, cz, c, cs, cz, as, az) "
+         "p = com.microsoft.QLinearGlobalAveragePool(a, as, az, ps, pz) f = Flatten(p) "
+         "r = QLinearMatMul(f, ps, pz, m, ms, mz, rs, rz) y = DequantizeLinear(r, rs, rz)}";
+}
+
+TEST(ImportQuantized, OperatorsOnIntegersBecomeAnnotations) {
+  for (const bool is_signed : {false, true}) {
+    const Graph graph = is_signed ? import_text(qoperator("int8", -128)) : import_text(qoperator("uint8", 0));
+    ASSERT_EQ(graph.nodes.size(), 6U);
+    const Node& conv = graph.nodes[0];
+    EXPECT_EQ(conv.op, Op::kConv);
+    EXPECT_EQ(graph.value(graph.input).quant, activation_params(0.5F, 4));
+    EXPECT_EQ(graph.value(conv.inputs[1]).quant, weight_params({0.01F, 0.02F}));
+    EXPECT_EQ(graph.value(conv.inputs[2]).quant.value().scales,
+              (std::vector<float>{0.5F * 0.01F, 0.5F * 0.02F}));
+    EXPECT_EQ(*graph.value(conv.inputs[2]).constant,
+              Tensor::from<std::int32_t>({2}, std::vector<std::int32_t>{100, -50}));
+    EXPECT_EQ(graph.value(conv.output).quant, activation_params(0.25F, 8));
+    EXPECT_EQ(graph.nodes[1].op, Op::kMaxPool);
+    EXPECT_EQ(graph.value(graph.nodes[1].output).quant, activation_params(0.25F, 8));
+    EXPECT_EQ(graph.value(graph.nodes[2].output).quant, activation_params(0.5F, 1));
+    EXPECT_EQ(graph.nodes[3].op, Op::kGlobalAveragePool);
+    EXPECT_EQ(graph.value(graph.nodes[4].output).quant, activation_params(0.125F, 2));
+    const Node& gemm = graph.nodes[5];
+    EXPECT_EQ(gemm.op, Op::kGemm);
+    EXPECT_EQ(graph.value(gemm.inputs[1]).quant, weight_params({0.1F, 0.2F}));
+    EXPECT_EQ(*graph.value(gemm.inputs[1]).constant,
+              Tensor::from<std::int8_t>({2, 2}, std::vector<std::int8_t>{1, 3, 2, 4}));
+    EXPECT_EQ(graph.value(graph.output).quant, activation_params(0.05F, 100));
+    EXPECT_EQ(parse_onnx(serialize_onnx(graph), "again.onnx"), graph);
+  }
+}
+
+TEST(ImportQuantized, OperatorsOnIntegersWithOtherParametersAreUnsupported) {
+  std::string other = qoperator("uint8", 0);
+  other.replace(other.find("QLinearConv(q, xs"), 17, "QLinearConv(q, cs");
+  EXPECT_THAT(import_error(other), HasSubstr("another scale or zero point"));
+  std::string real = qoperator("uint8", 0);
+  real.replace(real.find("QLinearConv(q, xs"), 17, "QLinearConv(x, xs");
+  EXPECT_THAT(import_error(real), HasSubstr("input 0 is not a quantized tensor"));
+}
+
 TEST(ImportQuantized, WrongParametersAreBadInput) {
   const auto error = [](const std::string& scale, const std::string& zero_point) {
     return import_error(

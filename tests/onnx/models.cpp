@@ -99,7 +99,7 @@ Graph every_other_operator(std::uint64_t seed) {
   x = b.leaky_relu("leaky", x, 0.125F);
   x = b.prelu("prelu", x);
   const ValueId left = b.slice("left", x, 1, 0, 4);
-  const ValueId right = b.slice("right", x, 1, 4, 8);
+  const ValueId right = b.slice("right", x, 1, 4, SliceAttributes::kWhole);
   x = b.concat("concat", {b.gelu("gelu", left), b.sigmoid("sigmoid", right)}, 1);
   x = b.transpose("shuffle", b.reshape("groups", x, {kDynamic, 2, 4, 9, 8}), {0, 2, 1, 3, 4});
   x = b.reshape("together", x, {kDynamic, 8, 9, 8});

@@ -12,19 +12,24 @@
 
 namespace octavo {
 
-/// Reads a float or QDQ classifier (opset 7 to 17): one float32 input [N, C, H, W], whose batch becomes
-/// dynamic, and one output. QuantizeLinear/DequantizeLinear pairs become annotations (Value::quant); integer
-/// weights and biases stay integer constants. int8 activations and uint8 weights become their exact
-/// equivalents in the other container. Throws kIo, kBadInput (not ONNX, truncated, inconsistent) or
-/// kUnsupported (one message that lists every unsupported node with its operator). Hostile bytes give errors
-/// too: nothing is allocated before its size is checked, and what the file expands to is bounded by its size.
+/// Reads a float or quantized classifier (opset 7 to 17): one float32 input [N, C, H, W], whose batch becomes
+/// dynamic, and one output. QuantizeLinear/DequantizeLinear pairs, QLinearConv and QLinearMatMul become
+/// annotations (Value::quant); integer weights and biases stay integer constants. int8 activations and uint8
+/// weights become their exact equivalents in the other container; weights that the arithmetic contract has no
+/// place for become real numbers. load_onnx reads tensors in other files of the model's folder too. Throws
+/// kIo, kBadInput (not ONNX, truncated, inconsistent) or kUnsupported (one message that lists every
+/// unsupported node with its operator). Hostile bytes give errors too: nothing is allocated before its size
+/// is checked, and what the file expands to is bounded by its size.
 Graph load_onnx(const std::filesystem::path& path);
 /// `where` names the source in errors.
 Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where);
 
-/// `graph` as a file holds it: integers in place of quantized constants, int32 biases (with their scales)
-/// where input and weight are quantized, no dead nodes or values, values numbered in the order of use, a
-/// dynamic batch, shapes inferred. Computes the same. For every valid graph g: parse_onnx(serialize_onnx(g))
+/// `graph` as a file holds it: in canonical form (SiLU, HardSwish and GELU in place of their parts, Gemm in
+/// place of MatMul with two dimensions, GlobalAveragePool in place of ReduceMean over the image, constants
+/// added to a layer as its bias, Flatten in place of Reshape to rows, nothing that changes nothing), integers
+/// in place of quantized constants, int32 biases (with their scales) where input and weight are quantized, no
+/// dead nodes or values, values numbered in the order of use, a dynamic batch, shapes inferred. Computes the
+/// same, but for the rounding of fused operators. For every valid graph g: parse_onnx(serialize_onnx(g))
 /// == stored_form(g), and stored_form(stored_form(g)) == stored_form(g). Throws kBadInput if the graph is not
 /// valid or an activation is not per-tensor uint8.
 Graph stored_form(const Graph& graph);
