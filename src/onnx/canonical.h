@@ -59,4 +59,7 @@ bool rewrite_patterns(Rewriter& rewriter, int index);
 /// batch. Computes the same but for rounding. canonical(canonical(g)) == canonical(g).
 Graph canonical(Graph graph);
 
+/// stored_form() of octavo/onnx/onnx.h, without a copy of what is given away.
+Graph to_stored_form(Graph graph);
+
 }  // namespace octavo::onnx_format

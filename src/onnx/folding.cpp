@@ -379,7 +379,7 @@ void fold_transpose(NodeReader& reader) {
   reader.importer.charge(source.tensor->size_bytes());
   Constant moved = source;
   moved.name = reader.node.output(0);
-  moved.tensor = std::make_shared<const Tensor>(take(*source.tensor, result, 0, strides));
+  moved.tensor = std::make_shared<Tensor>(take(*source.tensor, result, 0, strides));
   if (moved.quant && moved.quant->per_channel()) {
     moved.quant->axis =
         static_cast<int>(std::ranges::find(permutation, moved.quant->axis) - permutation.begin());
@@ -421,7 +421,7 @@ bool fold_constants(NodeReader& reader) {
     fold = find_fold(type);
   }
   if (!fold) return false;
-  reader.define(Constant{reader.node.output(0), std::make_shared<const Tensor>(fold(reader)), {}});
+  reader.define(Constant{reader.node.output(0), std::make_shared<Tensor>(fold(reader)), {}});
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "canonical.h"
 #include "external_data.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
@@ -85,6 +86,11 @@ Tensor Importer::read(const onnx::TensorProto& proto, const std::string& what) {
   // Bytes beside the model count as the model's.
   budget_ += 16 * tensor.size_bytes();
   return tensor;
+}
+
+Tensor Importer::take(const Constant& constant) const {
+  const bool last = constant.tensor.use_count() == 1 && readers(constant.name) == 1;
+  return last ? std::move(*constant.tensor) : *constant.tensor;
 }
 
 void Importer::note_float_reader(ValueId id, const NodeReader& node) {
@@ -244,7 +250,7 @@ void Importer::find_live_nodes() {
     if (!needed.contains(proto.name())) continue;
     const std::string what = fmt::format("{}: initializer '{}'", where_, printable(proto.name()));
     try {
-      define(proto.name(), Constant{proto.name(), std::make_shared<const Tensor>(read(proto, what)), {}});
+      define(proto.name(), Constant{proto.name(), std::make_shared<Tensor>(read(proto, what)), {}});
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kUnsupported) throw;
       unsupported_.push_back(std::string(error.what()).substr(where_.size() + 2));
@@ -366,7 +372,7 @@ Graph Importer::run() {
 
 namespace {
 
-Graph parse(std::span<const std::byte> bytes, const std::string& where, const std::filesystem::path& folder) {
+onnx::ModelProto parse(std::span<const std::byte> bytes, const std::string& where) {
   constexpr auto kMaxBytes = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
   if (bytes.size() > kMaxBytes) {
     throw Error(ErrorCode::kBadInput, where,
@@ -379,9 +385,14 @@ Graph parse(std::span<const std::byte> bytes, const std::string& where, const st
     throw Error(ErrorCode::kBadInput, where,
                 fmt::format("not an ONNX model, or cut short; got {} bytes", bytes.size()));
   }
-  const Graph imported = onnx_format::Importer(model, where, bytes.size(), folder).run();
+  return model;
+}
+
+Graph import(const onnx::ModelProto& model, std::size_t bytes, const std::string& where,
+             const std::filesystem::path& folder) {
+  Graph imported = onnx_format::Importer(model, where, bytes, folder).run();
   try {
-    return stored_form(imported);
+    return onnx_format::to_stored_form(std::move(imported));
   } catch (const Error& error) {
     throw Error(error.code(), where, error.what());
   }
@@ -390,12 +401,17 @@ Graph parse(std::span<const std::byte> bytes, const std::string& where, const st
 }  // namespace
 
 Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
-  return parse(bytes, where, {});
+  return import(parse(bytes, where), bytes.size(), where, {});
 }
 
 Graph load_onnx(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  return parse(read_file(path, std::numeric_limits<std::int32_t>::max()), path.string(), folder);
+  std::vector<std::byte> bytes = read_file(path, std::numeric_limits<std::int32_t>::max());
+  const std::size_t size = bytes.size();
+  const onnx::ModelProto model = parse(bytes, path.string());
+  // The model holds a copy; large files need the memory.
+  bytes = {};
+  return import(model, size, path.string(), folder);
 }
 
 }  // namespace octavo

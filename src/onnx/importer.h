@@ -47,7 +47,7 @@ inline constexpr std::int64_t kBatchSize = std::numeric_limits<std::int64_t>::mi
 /// A tensor that a node may read as an operand. Integers with `quant` stand for real numbers.
 struct Constant {
   std::string name;
-  std::shared_ptr<const Tensor> tensor;
+  std::shared_ptr<Tensor> tensor;
   std::optional<QuantParams> quant;
 
   /// One boolean or integer 0.
@@ -166,6 +166,8 @@ class Importer {
   }
   std::string unique_node_name(const std::string& wanted) { return node_names_.take(wanted); }
   Tensor read(const onnx::TensorProto& proto, const std::string& what);
+  /// The tensor of a constant: moved out if nobody else will ask for it, copied otherwise.
+  Tensor take(const Constant& constant) const;
 
   /// The graph value of a constant, made once for each `key` (which tells apart forms of the same tensor).
   /// `make` returns the tensor and its parameters.

@@ -62,8 +62,9 @@ void convert_conv(NodeReader& reader) {
   const Flow x = reader.flow(0);
   const Constant& weight = reader.constant(1);
   const ConvAttributes a = read_conv(reader, reader.shape(x), *weight.tensor);
+  const std::int64_t channels = weight.tensor->dim(0);
   std::vector<ValueId> inputs{x.id, weight_value(reader, weight, {})};
-  if (reader.has(2)) inputs.push_back(bias_value(reader, reader.constant(2), weight.tensor->dim(0)));
+  if (reader.has(2)) inputs.push_back(bias_value(reader, reader.constant(2), channels));
   reader.emit(Op::kConv, std::move(inputs), a);
 }
 
@@ -113,10 +114,10 @@ void convert_gemm(NodeReader& reader) {
   const float alpha = reader.attributes.real("alpha", 1.0F);
   const float beta = reader.attributes.real("beta", 1.0F);
   if (!std::isfinite(alpha) || !std::isfinite(beta)) reader.fail("alpha or beta is not finite");
+  const std::int64_t features = weight.tensor->dim(transposed ? 1 : 0);
   std::vector<ValueId> inputs{
       x.id,
       weight_value(reader, weight, {.axis = transposed ? 1U : 0U, .transposed = transposed, .alpha = alpha})};
-  const std::int64_t features = weight.tensor->dim(transposed ? 1 : 0);
   if (reader.has(2) && beta != 0) inputs.push_back(bias_value(reader, reader.constant(2), features, beta));
   reader.emit(Op::kGemm, std::move(inputs));
 }

@@ -32,7 +32,7 @@ Tensor constant_tensor(NodeReader& reader) {
 }
 
 void convert_constant(NodeReader& reader) {
-  auto tensor = std::make_shared<const Tensor>(constant_tensor(reader));
+  auto tensor = std::make_shared<Tensor>(constant_tensor(reader));
   reader.define(Constant{reader.node.output(0), std::move(tensor), {}});
 }
 

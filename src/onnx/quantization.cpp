@@ -59,7 +59,7 @@ bool fits_contract(const Tensor& tensor, const QuantParams& quant, const WeightF
 }
 
 Importer::Made make_weight(const NodeReader& reader, const Constant& constant, const WeightForm& form) {
-  Importer::Made made{*constant.tensor, constant.quant};
+  Importer::Made made{reader.importer.take(constant), constant.quant};
   if (made.quant && !fits_contract(made.tensor, *made.quant, form)) {
     made.tensor = dequantize(made.tensor, *made.quant);
     made.quant.reset();
@@ -173,7 +173,7 @@ void convert_quantize_linear(NodeReader& reader) {
   if (real.size() == 0) reader.fail("quantizes '" + source.name + "', which is empty");
   reader.importer.charge(real.size_bytes());
   const std::string& name = reader.node.output(0);
-  reader.define(Constant{name, std::make_shared<const Tensor>(quantize(real, params)), {}});
+  reader.define(Constant{name, std::make_shared<Tensor>(quantize(real, params)), {}});
 }
 
 void convert_dequantize_linear(NodeReader& reader) {

@@ -192,13 +192,15 @@ void check(const Graph& graph) {
 
 }  // namespace
 
-Graph stored_form(const Graph& graph) {
+Graph stored_form(const Graph& graph) { return onnx_format::to_stored_form(graph); }
+
+Graph onnx_format::to_stored_form(Graph graph) {
   check(graph);
-  Graph source = onnx_format::canonical(graph);
+  Graph source = canonical(std::move(graph));
   Graph stored;
   stored.name = source.name.empty() ? "model" : source.name;
   for (const auto& entry : source.metadata) {
-    if (!entry.first.starts_with(onnx_format::kRangePrefix)) stored.metadata.insert(entry);
+    if (!entry.first.starts_with(kRangePrefix)) stored.metadata.insert(entry);
   }
   Renumberer renumber(source, stored);
   stored.input = renumber(source.input);

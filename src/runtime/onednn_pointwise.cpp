@@ -70,7 +70,9 @@ d::algorithm binary_algorithm(Op op) {
 
 std::unique_ptr<Step> make_unary(const std::string& label, const Node& node, const Operand& x, BufferId y) {
   const Eltwise eltwise = eltwise_of(node);
-  const auto& md = x.layout.desc().md;
+  auto md = x.layout.desc().md;
+  // oneDNN 2.6 gives zeros for one dimension with post-operations.
+  if (md.dims().size() == 1) md = md.reshape({md.dims()[0], 1});
   d::post_ops ops;
   append_bounds(ops, eltwise.bounds);
   d::primitive_attr attributes;

@@ -195,30 +195,10 @@ TEST(ImportQuantized, WhatHasNoPlaceInTheContractStaysRealOrIsUnsupported) {
       HasSubstr("is not a float tensor"));
 }
 
-/// x of [N, 2, 2, 2] quantized, one QLinearConv with scales for each channel, pooled and multiplied in
-/// integers. `type` is that of the activations, `shift` what their zero points are moved by.
-std::string qoperator(const std::string& type, int shift) {
-  return "<ir_version: 7, opset_import: [\"\" : 13, \"com.microsoft\" : 1]> g (float[N,2,2,2] x) => "
-         "(float[N,2] y) "
-         "<float xs = {0.5}, " +
-         type + " xz = {" + std::to_string(4 + shift) +
-         "}, int8[2,2,1,1] w = {10,-20,30,40}, float[2] ws = {0.01,0.02}, int8[2] wz = {0,0}, "
-         "int32[2] b = {100,-50}, float cs = {0.25}, " +
-         type + " cz = {" + std::to_string(8 + shift) + "}, float ps = {0.125}, " + type + " pz = {" +
-         std::to_string(2 + shift) + "}, float as = {0.5}, " + type + " az = {" + std::to_string(1 + shift) +
-         "}, int8[2,2] m = {1,2,3,4}, float[2] ms = {0.1,0.2}, int8[2] mz = {0,0}, float rs = {0.05}, " +
-         type + " rz = {" + std::to_string(100 + shift) +
-         "}> {"
-         "q = QuantizeLinear(x, xs, xz) c = QLinearConv(q, xs, xz, w, ws, wz, cs, cz, b) "
-         "t = MaxPool<kernel_shape=[1,1]>(c) "
-         "a = com.microsoft.QLinearAdd(t, cs, cz, c, cs, cz, as, az) "
-         "p = com.microsoft.QLinearGlobalAveragePool(a, as, az, ps, pz) f = Flatten(p) "
-         "r = QLinearMatMul(f, ps, pz, m, ms, mz, rs, rz) y = DequantizeLinear(r, rs, rz)}";
-}
-
 TEST(ImportQuantized, OperatorsOnIntegersBecomeAnnotations) {
   for (const bool is_signed : {false, true}) {
-    const Graph graph = is_signed ? import_text(qoperator("int8", -128)) : import_text(qoperator("uint8", 0));
+    const Graph graph = is_signed ? import_text(test::operators_on_integers("int8", -128))
+                                  : import_text(test::operators_on_integers("uint8", 0));
     ASSERT_EQ(graph.nodes.size(), 6U);
     const Node& conv = graph.nodes[0];
     EXPECT_EQ(conv.op, Op::kConv);
@@ -245,10 +225,10 @@ TEST(ImportQuantized, OperatorsOnIntegersBecomeAnnotations) {
 }
 
 TEST(ImportQuantized, OperatorsOnIntegersWithOtherParametersAreUnsupported) {
-  std::string other = qoperator("uint8", 0);
+  std::string other = test::operators_on_integers("uint8", 0);
   other.replace(other.find("QLinearConv(q, xs"), 17, "QLinearConv(q, cs");
   EXPECT_THAT(import_error(other), HasSubstr("another scale or zero point"));
-  std::string real = qoperator("uint8", 0);
+  std::string real = test::operators_on_integers("uint8", 0);
   real.replace(real.find("QLinearConv(q, xs"), 17, "QLinearConv(x, xs");
   EXPECT_THAT(import_error(real), HasSubstr("input 0 is not a quantized tensor"));
 }

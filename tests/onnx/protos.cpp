@@ -53,6 +53,25 @@ void check_with_onnx(const onnx::ModelProto& model) {
   onnx::shape_inference::InferShapes(inferred, onnx::OpSchemaRegistry::Instance(), strict);
 }
 
+std::string operators_on_integers(const std::string& type, int shift) {
+  return "<ir_version: 7, opset_import: [\"\" : 13, \"com.microsoft\" : 1]> g (float[N,2,2,2] x) => "
+         "(float[N,2] y) "
+         "<float xs = {0.5}, " +
+         type + " xz = {" + std::to_string(4 + shift) +
+         "}, int8[2,2,1,1] w = {10,-20,30,40}, float[2] ws = {0.01,0.02}, int8[2] wz = {0,0}, "
+         "int32[2] b = {100,-50}, float cs = {0.25}, " +
+         type + " cz = {" + std::to_string(8 + shift) + "}, float ps = {0.125}, " + type + " pz = {" +
+         std::to_string(2 + shift) + "}, float as = {0.5}, " + type + " az = {" + std::to_string(1 + shift) +
+         "}, int8[2,2] m = {1,2,3,4}, float[2] ms = {0.1,0.2}, int8[2] mz = {0,0}, float rs = {0.05}, " +
+         type + " rz = {" + std::to_string(100 + shift) +
+         "}> {"
+         "q = QuantizeLinear(x, xs, xz) c = QLinearConv(q, xs, xz, w, ws, wz, cs, cz, b) "
+         "t = MaxPool<kernel_shape=[1,1]>(c) "
+         "a = com.microsoft.QLinearAdd(t, cs, cz, c, cs, cz, as, az) "
+         "p = com.microsoft.QLinearGlobalAveragePool(a, as, az, ps, pz) f = Flatten(p) "
+         "r = QLinearMatMul(f, ps, pz, m, ms, mz, rs, rz) y = DequantizeLinear(r, rs, rz)}";
+}
+
 void add_initializer(onnx::ModelProto& model, const std::string& name, const Tensor& tensor) {
   onnx::TensorProto& proto = *model.mutable_graph()->add_initializer();
   proto.set_name(name);

@@ -30,6 +30,10 @@ std::string import_error(const std::vector<std::byte>& bytes);
 /// Throws if ONNX's checker or its strict shape inference finds fault.
 void check_with_onnx(const onnx::ModelProto& model);
 
+/// x of [N, 2, 2, 2] quantized, one QLinearConv with scales for each channel, pooled and multiplied in
+/// integers. `type` is that of the activations, `shift` what their zero points are moved by.
+std::string operators_on_integers(const std::string& type, int shift);
+
 void add_initializer(onnx::ModelProto& model, const std::string& name, const Tensor& tensor);
 
 }  // namespace octavo::test

@@ -7,10 +7,13 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "octavo/core/file.h"
 #include "octavo/data/sources.h"
+#include "octavo/graph/builder.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/runtime.h"
 #include "onnx/models.h"
+#include "onnx/protos.h"
 #include "support/ort.h"
 
 namespace octavo {
@@ -89,8 +92,8 @@ Tensor cifar10(std::int64_t count) {
 }
 
 TEST_F(OnnxRuntime, FloatLogitsAgree) {
-  for (const Graph& graph :
-       {test::every_operator(), test::zoo_model("simple-cnn"), test::zoo_model("resnet20")}) {
+  for (const Graph& graph : {test::every_operator(), test::every_other_operator(),
+                             test::zoo_model("simple-cnn"), test::zoo_model("resnet20")}) {
     const Tensor input = test::random_input(graph, 20);
     EXPECT_LT(largest_difference(theirs(graph, input), ours(graph, input)), 1e-3F) << graph.name;
   }
@@ -104,6 +107,35 @@ TEST_F(OnnxRuntime, QuantizedLogitsAgreeForEveryOperator) {
   const float step = graph.value(graph.nodes.back().inputs[0]).quant->scale();
   for (const bool optimize : {false, true})
     EXPECT_LT(largest_difference(theirs(graph, input, optimize), expected), 3 * step) << optimize;
+}
+
+TEST_F(OnnxRuntime, PartsOfOneOperatorAreComputedInFloatBetweenTheIntegers) {
+  // SiLU, HardSwish and GELU have no operator in opset 13: x through all of them, integers at both ends.
+  GraphBuilder b("parts", 3, 8, 8, 5);
+  ValueId x = b.silu("silu", b.conv("conv", b.input(), 8, {.kernel = {3, 3}}, true));
+  x = b.hard_swish("hard_swish", x);
+  x = b.gelu("gelu", x);
+  x = b.flatten("flatten", b.global_average_pool("pool", x));
+  const Graph graph = test::quantized(b.finish(b.gemm("fc", x, 10)));
+  const Tensor input = test::random_input(graph, 50);
+  const std::vector<float> expected = ours(graph, input);
+  const float step = graph.value(graph.nodes.back().inputs[0]).quant->scale();
+  for (const bool optimize : {false, true})
+    EXPECT_LT(largest_difference(theirs(graph, input, optimize), expected), 3 * step) << optimize;
+}
+
+TEST_F(OnnxRuntime, FilesWithOperatorsOnIntegersGiveTheSame) {
+  for (const auto& [type, shift] : {std::pair<std::string, int>{"uint8", 0}, {"int8", -128}}) {
+    const std::vector<std::byte> bytes =
+        test::to_bytes(test::model_from_text(test::operators_on_integers(type, shift)));
+    write_file(path_, bytes);
+    const Graph graph = parse_onnx(bytes, "integers.onnx");
+    const Tensor input = test::random_input(graph, 50);
+    const std::vector<float> expected = test::run_onnx_runtime(path_, input.data<float>(), input.shape());
+    const float step = graph.value(graph.output).quant.value().scale();
+    // One step apart where a requantization rounds the other way.
+    EXPECT_LT(largest_difference(expected, ours(graph, input)), 1.5F * step) << type;
+  }
 }
 
 TEST_F(OnnxRuntime, NarrowActivationRangesSaturateTheSame) {
