@@ -4,6 +4,7 @@
 #include "octavo/core/error.h"
 #include "octavo/graph/passes.h"
 #include "octavo/quantize/ptq.h"
+#include "plan.h"
 
 namespace octavo {
 namespace {
@@ -11,16 +12,6 @@ namespace {
 /// A quarter of int32's range is left for the input's zero point times the sum of the weights, which the
 /// runtime takes off the bias.
 constexpr double kLargestBias = 1 << 30;
-
-const Node& anchor_of(const Graph& graph, const FusedGroup& group) {
-  return graph.nodes.at(static_cast<std::size_t>(group.anchor));
-}
-
-/// MaxPool and Flatten only move integers about, so their output has the parameters of their input.
-bool shares_parameters(const Graph& graph, const FusedGroup& group) {
-  const Op op = anchor_of(graph, group).op;
-  return op == Op::kMaxPool || op == Op::kFlatten;
-}
 
 /// Widens the scale of every channel whose bias would exceed kLargestBias in int32.
 void fit_bias(const Tensor& bias, float scale_x, QuantParams& weights) {
@@ -36,14 +27,15 @@ void fit_bias(const Tensor& bias, float scale_x, QuantParams& weights) {
 }
 
 void annotate_weight(Graph& graph, const Node& node, std::int32_t qmax) {
-  if (node.op != Op::kConv && node.op != Op::kGemm) return;
+  if (node.op != Op::kConv && node.op != Op::kGemm && node.op != Op::kMatMul) return;
   const auto& input = graph.value(node.inputs.at(0)).quant;
   if (!input) return;
   Value& weight = graph.value(node.inputs.at(1));
   check_internal(weight.constant.has_value(),
                  "annotate: the weight of node '" + node.name + "' is not a constant");
   // Set already where two nodes share a weight: then both biases have to fit.
-  if (!weight.quant) weight.quant = choose_weight_params(*weight.constant, qmax);
+  if (!weight.quant)
+    weight.quant = choose_weight_params(*weight.constant, qmax, node.op == Op::kMatMul ? 1 : 0);
   if (node.inputs.size() < 3) return;
   const Value& bias = graph.value(node.inputs[2]);
   check_internal(bias.constant.has_value(),
@@ -54,10 +46,12 @@ void annotate_weight(Graph& graph, const Node& node, std::int32_t qmax) {
 }  // namespace
 
 std::vector<ValueId> quantized_activations(const Graph& folded) {
+  const std::vector<ValueId> owners = parameter_owners(folded);
+  const auto owns = [&](ValueId id) { return owners[static_cast<std::size_t>(id)] == id; };
   std::vector<ValueId> result;
-  if (folded.input != folded.output) result.push_back(folded.input);
+  if (owns(folded.input)) result.push_back(folded.input);
   for (const FusedGroup& group : fuse(folded)) {
-    if (group.output != folded.output && !shares_parameters(folded, group)) result.push_back(group.output);
+    if (owns(group.output)) result.push_back(group.output);
   }
   return result;
 }
@@ -65,18 +59,14 @@ std::vector<ValueId> quantized_activations(const Graph& folded) {
 void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations,
               std::int32_t weight_qmax) {
   for (Value& value : folded.values) value.quant.reset();
-  const std::vector<FusedGroup> groups = fuse(folded);
-  for (const ValueId id : quantized_activations(folded)) {
-    Value& value = folded.value(id);
-    const auto found = activations.find(value.name);
-    check_internal(found != activations.end(), "annotate: value '" + value.name + "' lacks parameters");
-    validate(found->second, "value '" + value.name + "'");
-    value.quant = found->second;
-  }
-  for (const FusedGroup& group : groups) {  // in order of execution, so that parameters pass along a chain
-    if (group.output != folded.output && shares_parameters(folded, group)) {
-      folded.value(group.output).quant = folded.value(group.input).quant;
-    }
+  const std::vector<ValueId> owners = parameter_owners(folded);
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i] == kNoValue) continue;
+    const std::string& name = folded.value(owners[i]).name;
+    const auto found = activations.find(name);
+    check_internal(found != activations.end(), "annotate: value '" + name + "' lacks parameters");
+    validate(found->second, "value '" + name + "'");
+    folded.values[i].quant = found->second;
   }
   for (const Node& node : folded.nodes) annotate_weight(folded, node, weight_qmax);
 }

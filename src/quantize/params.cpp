@@ -23,32 +23,35 @@ QuantParams choose_activation_params(Range range, int levels) {
   return activation_params(scale, round_saturate(static_cast<float>(-lo / scale), 0, qmax), 0, qmax);
 }
 
-QuantParams choose_weight_params(const Tensor& weight, std::int32_t qmax) {
+QuantParams choose_weight_params(const Tensor& weight, std::int32_t qmax, int axis) {
   if (qmax < 1 || qmax > 127) {
     throw Error(ErrorCode::kUsage, "weight qmax",
                 fmt::format("out of range; expected 1 to 127, got {}", qmax));
   }
-  if (weight.dtype() != DType::kFloat32 || weight.rank() == 0) {
+  if (weight.dtype() != DType::kFloat32 || axis < 0 || static_cast<std::size_t>(axis) >= weight.rank()) {
     throw Error(ErrorCode::kBadInput, "weight",
-                fmt::format("expected float32 with the output channel first, got {} {}",
+                fmt::format("expected float32 with an output channel for dimension {}, got {} {}", axis,
                             to_string(weight.dtype()), to_string(weight.shape())));
   }
   const auto values = weight.data<float>();
-  const auto channels = static_cast<std::size_t>(weight.dim(0));
-  const std::size_t inner = channels == 0 ? 0 : values.size() / channels;
+  const auto along = static_cast<std::size_t>(axis);
+  const auto channels = static_cast<std::size_t>(weight.dim(along));
+  std::size_t inner = 1;
+  for (std::size_t d = along + 1; d < weight.rank(); ++d) inner *= static_cast<std::size_t>(weight.dim(d));
+  std::vector<float> largest(channels, 0.0F);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t c = i / inner % channels;
+    if (!std::isfinite(values[i])) {
+      throw Error(ErrorCode::kBadInput, "weight",
+                  fmt::format("channel {}: expected finite numbers, got {}", c, values[i]));
+    }
+    largest[c] = std::max(largest[c], std::fabs(values[i]));
+  }
   std::vector<float> scales(channels, 1.0F);
   for (std::size_t c = 0; c < channels; ++c) {
-    float largest = 0;
-    for (const float w : values.subspan(c * inner, inner)) {
-      if (!std::isfinite(w)) {
-        throw Error(ErrorCode::kBadInput, "weight",
-                    fmt::format("channel {}: expected finite numbers, got {}", c, w));
-      }
-      largest = std::max(largest, std::fabs(w));
-    }
-    if (largest > 0) scales[c] = std::max(largest / static_cast<float>(qmax), kMinScale);
+    if (largest[c] > 0) scales[c] = std::max(largest[c] / static_cast<float>(qmax), kMinScale);
   }
-  return weight_params(std::move(scales), 0, qmax);
+  return weight_params(std::move(scales), axis, qmax);
 }
 
 }  // namespace octavo

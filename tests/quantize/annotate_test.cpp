@@ -1,15 +1,18 @@
 // Which values carry parameters, and whose, on small graphs of every kind of group.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "octavo/core/error.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/quantize/ptq.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/runtime/runtime.h"
 
 namespace octavo {
@@ -148,9 +151,76 @@ TEST(Annotate, ModelOutputThatIsAlsoReadStaysFloat) {
   annotate(graph, activations);
   EXPECT_FALSE(graph.value(graph.output).quant);
   EXPECT_TRUE(weight_of(graph, "conv1"));
-  // What follows the float value without requantization is float as well.
-  EXPECT_FALSE(output_of(graph, "pool"));
-  EXPECT_FALSE(weight_of(graph, "conv2"));
+  // The pool runs in float32; what it makes is quantized for the convolution behind it.
+  EXPECT_TRUE(activations.contains(graph.value(pooled).name));
+  EXPECT_TRUE(output_of(graph, "pool"));
+  EXPECT_TRUE(weight_of(graph, "conv2"));
+}
+
+/// Whether the output of each of `names` is quantized.
+std::vector<bool> quantized_outputs(const Graph& graph, const std::vector<std::string>& names) {
+  std::vector<bool> result;
+  for (const std::string& name : names) result.push_back(output_of(graph, name).has_value());
+  return result;
+}
+
+TEST(Annotate, WhatOnlyFloatOperatorsReadStaysFloat) {
+  GraphBuilder b("softmax", 3, 8, 8, 1);
+  const ValueId x = b.flatten("flatten", b.relu("relu", b.conv("conv", b.input(), 4, k3x3, true)));
+  Graph graph = b.finish(b.softmax("softmax", b.gemm("fc", x, 5), 1));
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(quantized_outputs(graph, {"relu", "flatten", "fc"}), (std::vector<bool>{true, true, false}));
+  EXPECT_TRUE(weight_of(graph, "fc"));  // A matrix product may return real numbers.
+  const auto placed = placements(graph);
+  EXPECT_TRUE(std::ranges::all_of(placed.begin(), placed.end() - 1, [](auto& p) { return p.integer; }));
+  EXPECT_FALSE(placed.back().integer);
+}
+
+TEST(Annotate, PoolOfTheLastMapReturnsRealNumbers) {
+  GraphBuilder b("pooled", 3, 8, 8, 1);
+  const ValueId x = b.relu("relu", b.conv("conv", b.input(), 4, k3x3, true));
+  Graph graph = b.finish(b.flatten("flatten", b.global_average_pool("gap", x)));
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(quantized_outputs(graph, {"relu", "gap"}), (std::vector<bool>{true, false}));
+  EXPECT_TRUE(placements(graph)[1].integer);
+}
+
+TEST(Annotate, LayerNormStaysFloatUpToTheMatrixProductBehindIt) {
+  GraphBuilder b("norm", 6, 4, 4, 1);
+  const ValueId x = b.transpose("t", b.conv("conv", b.input(), 8, k3x3, true), {0, 2, 3, 1});
+  const ValueId centred = b.sub("centre", x, b.reduce_mean("mean", x, {3}));
+  const ValueId variance = b.reduce_mean("variance", b.pow("square", centred, 2.0F), {3});
+  const ValueId scaled = b.div("div", centred, b.sqrt("sqrt", variance));
+  const ValueId gained = b.mul("gain", scaled, b.constant("g", Tensor({8}, DType::kFloat32)));
+  const ValueId shifted = b.add("shift", gained, b.constant("s", Tensor({8}, DType::kFloat32)));
+  const ValueId y = b.gelu("gelu", b.matmul("mm", shifted, 16));
+  Graph graph = b.finish(b.matmul("mm2", y, 3));
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(
+      quantized_outputs(graph, {"conv", "t", "mean", "centre", "square", "variance", "sqrt", "div", "gain"}),
+      std::vector<bool>(9, false));
+  EXPECT_EQ(quantized_outputs(graph, {"shift", "mm", "gelu"}), std::vector<bool>(3, true));
+  EXPECT_TRUE(graph.value(graph.input).quant);  // The convolution runs in integers and returns real numbers.
+  EXPECT_TRUE(placements(graph)[0].integer);
+  EXPECT_EQ(weight_of(graph, "mm")->axis, 1);
+  EXPECT_EQ(weight_of(graph, "mm")->scales.size(), 16U);
+  EXPECT_NO_THROW(validate(graph));
+}
+
+TEST(Annotate, ConcatGivesItsParametersToWhatOnlyItReads) {
+  GraphBuilder b("concat", 3, 8, 8, 1);
+  const ValueId left = b.relu("left", b.conv("conv1", b.input(), 4, k3x3, true));
+  const ValueId right = b.relu("right", b.conv("conv2", b.input(), 4, k3x3, true));
+  const ValueId inner = b.concat("inner", {left, right});
+  const ValueId third = b.max_pool("pool", right, {.kernel = {1, 1}});
+  const ValueId outer = b.concat("outer", {inner, third});
+  Graph graph = b.finish(b.gemm("fc", b.flatten("flatten", outer), 2));
+  annotate(graph, numbered(graph));
+  EXPECT_EQ(output_of(graph, "left"), output_of(graph, "outer"));
+  EXPECT_EQ(output_of(graph, "inner"), output_of(graph, "outer"));
+  EXPECT_NE(output_of(graph, "right"), output_of(graph, "outer"));  // Read by the pool too.
+  EXPECT_EQ(output_of(graph, "pool"), output_of(graph, "right"));
+  EXPECT_EQ(quantized_activations(graph).size(), 3U);
 }
 
 TEST(Annotate, LargeBiasWidensItsChannelsScale) {
@@ -227,10 +297,17 @@ TEST(Annotate, InvalidParametersNameTheValue) {
 }
 
 TEST(Annotate, ZooModelsRunInIntegersAfterwards) {
-  for (const char* model : {"simple-cnn", "resnet20"}) {
+  for (const char* model : {"simple-cnn", "resnet20", "mobilenet-v2", "mobilenet-v3-small", "shufflenet-v2",
+                            "squeezenet", "densenet"}) {
     Graph graph = fold_batch_norm(make_model(model, {}, 1));
     annotate(graph, numbered(graph));
     EXPECT_NO_THROW(validate(graph));
+    for (const Placement& placement : placements(graph)) {
+      const Node& first = graph.nodes[static_cast<std::size_t>(placement.nodes[0])];
+      const bool last = graph.nodes[static_cast<std::size_t>(placement.nodes.back())].output == graph.output;
+      EXPECT_TRUE(placement.integer || (last && first.op == Op::kFlatten))
+          << model << ": " << first.name << ": " << placement.reason;
+    }
     EXPECT_EQ(CompiledModel(graph, {.max_batch = 1, .threads = 0, .observe = {}}).precision(), "int8")
         << model;
   }

@@ -69,9 +69,9 @@ QuantParams choose_activation_params(Range range, int levels = 256);
 inline constexpr float kMinScale = 0x1p-64F;
 
 /// Symmetric per-channel int8 parameters: scale[c] = max |w[c, ...]| / qmax; an all-zero channel gets
-/// scale 1. `weight` is float32 with the output channel as its first dimension. `qmax` 127 for 8 bits, 63
-/// for 7. Throws kBadInput if the weight is not float32, has no dimension or is not finite, kUsage unless 1
-/// <= qmax <= 127.
-QuantParams choose_weight_params(const Tensor& weight, std::int32_t qmax = 127);
+/// scale 1. `weight` is float32 with its output channels along `axis`: the first dimension, the second of
+/// MatMul. `qmax` 127 for 8 bits, 63 for 7. Throws kBadInput if the weight is not float32, has no such
+/// dimension or is not finite, kUsage unless 1 <= qmax <= 127.
+QuantParams choose_weight_params(const Tensor& weight, std::int32_t qmax = 127, int axis = 0);
 
 }  // namespace octavo

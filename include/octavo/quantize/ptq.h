@@ -27,10 +27,11 @@ struct PtqConfig {
 /// images, drawn by `seed` alone, ascending. Throws kUsage unless 1 <= samples <= train.size().
 std::vector<std::int64_t> calibration_indices(const Dataset& train, std::int64_t samples, std::uint64_t seed);
 
-/// Values of a folded float graph that need parameters of their own, in the order they are made: the input
-/// and each fused group's output, except the model's output, which stays float, and the outputs of MaxPool
-/// and Flatten, which share their input's parameters (or, where that is the model's output, stay float with
-/// it).
+/// Values of a folded float graph that get parameters of their own, in the order they are made. Quantized are
+/// the input and each group's output that an integer form reads (see octavo/runtime/placement.h), never the
+/// model's output. What only float32 operators read stays float, and so does what elementwise operators
+/// behind a float32 operator pass on among themselves. What operators that move integers make (MaxPool,
+/// Flatten, Slice, ...) has their input's parameters, and what only a Concat reads has the Concat's.
 std::vector<ValueId> quantized_activations(const Graph& folded);
 
 struct PtqResult {
