@@ -76,6 +76,18 @@ void compile_product(ProgramBuilder& p, const FusedGroup& group, const ClipAttri
   p.set_real(group.output, {y, layout});
 }
 
+/// y and x of `shape` with `block` channels innermost, and one number a channel, for each image or for all.
+Walk channel_walk(const Shape& shape, std::int64_t block, bool each_image) {
+  const std::int64_t blocks = (shape[1] + block - 1) / block;
+  const std::int64_t plane = shape[2] * shape[3];
+  const std::int64_t image = blocks * block * plane;
+  return {{shape[0], blocks, plane, block},
+          {{image, plane * block, block, 1},
+           {image, plane * block, block, 1},
+           {each_image ? blocks * block : 0, block, 0, 1}},
+          {}};
+}
+
 void compile_batch_norm(ProgramBuilder& p, const FusedGroup& group, const ClipAttributes& bounds) {
   const Node& anchor = p.node(group.anchor);
   const auto parameter = [&](std::size_t i, std::size_t c) {
@@ -90,10 +102,22 @@ void compile_batch_norm(ProgramBuilder& p, const FusedGroup& group, const ClipAt
     scale.push_back(static_cast<float>(factor));
     shift.push_back(static_cast<float>(parameter(2, c) - parameter(3, c) * factor));
   }
-  const Operand x = p.real_place(group.input);
-  const BufferId y = p.new_buffer(x.layout.bytes());
-  p.emit(onednn::make_scale_shift(p.label("batch-norm", group.output), x, p.shape_of(group.input), scale,
-                                  shift, bounds, y),
+  const Shape shape = p.shape_of(group.input);
+  Operand x = p.real_place(group.input);
+  Walk walk;
+  if (const auto block = x.layout.channel_block()) {
+    walk = channel_walk(shape, *block, false);
+    const auto padded = static_cast<std::size_t>(walk.dims[1] * *block);
+    scale.resize(padded, 0.0F);
+    shift.resize(padded, 0.0F);
+  } else {
+    x = p.real_plain(group.input);
+    Strides channel(shape.size(), 0);
+    channel[1] = 1;
+    walk = {shape, {row_major(shape), row_major(shape), channel}, {}};
+  }
+  const BufferId y = p.target(group.output, x.layout);
+  p.emit(make_scale_shift_step(p.label("batch-norm", group.output), bounds, walk, scale, shift, x.buffer, y),
          {x.buffer, y});
   p.set_real(group.output, {y, x.layout});
 }
@@ -161,24 +185,17 @@ bool compile_channel_binary(ProgramBuilder& p, const FusedGroup& group, const Cl
   const Operand x = p.real_place(x_id);
   const auto block = x.layout.channel_block();
   if (!block) return false;
-  const std::int64_t blocks = (shape[1] + *block - 1) / *block;
-  const std::int64_t padded = blocks * *block;
-  const std::int64_t plane = shape[2] * shape[3];
+  const Walk walk = channel_walk(shape, *block, !second.constant);
   FloatSource b;
   if (second.constant) {
     const Tensor tensor = p.constant(other);
     const auto values = tensor.data<float>();
-    b.constant.assign(static_cast<std::size_t>(padded), anchor.op == Op::kDiv ? 1.0F : 0.0F);
+    b.constant.assign(static_cast<std::size_t>(walk.dims[1] * *block), anchor.op == Op::kDiv ? 1.0F : 0.0F);
     for (std::size_t c = 0; c < static_cast<std::size_t>(shape[1]); ++c)
       b.constant[c] = values[single ? 0 : c];
   } else {
     b.buffer = p.in_layout(p.real_place(other), Layout::blocked(channels, *block), other).buffer;
   }
-  const Walk walk{{shape[0], blocks, plane, *block},
-                  {{padded * plane, plane * *block, *block, 1},
-                   {padded * plane, plane * *block, *block, 1},
-                   {second.constant ? 0 : padded, *block, 0, 1}},
-                  {}};
   const BufferId y = p.target(group.output, x.layout);
   p.emit(make_float_binary_step(p.label(to_string(anchor.op), group.output), anchor.op, bounds, walk,
                                 {x.buffer, {}}, b, y),

@@ -245,6 +245,18 @@ void compile_table(ProgramBuilder& p, const FusedGroup& group) {
   p.set_integer(group.output, {y, x.strides});
 }
 
+void compile_affine(ProgramBuilder& p, const FusedGroup& group) {
+  const IntegerOperand x = p.integer_place(group.input);
+  const Shape shape = p.shape_of(group.output);
+  Strides channel(shape.size(), 0);
+  channel[1] = 1;
+  const BufferId y = p.new_bytes(group.output);
+  p.emit(make_int8_affine_step(p.label("batch-norm", group.output), lower_integer_affine(p.graph(), group),
+                               {shape, {x.strides, x.strides, channel}, {}}, x.buffer, y),
+         {x.buffer, y});
+  p.set_integer(group.output, {y, x.strides});
+}
+
 }  // namespace
 
 void compile_integer_group(ProgramBuilder& p, const FusedGroup& group) {
@@ -270,6 +282,8 @@ void compile_integer_group(ProgramBuilder& p, const FusedGroup& group) {
       return compile_pad(p, group);
     case Op::kConcat:
       return compile_concat(p, group);
+    case Op::kBatchNormalization:
+      return compile_affine(p, group);
     default:
       if (is_binary(anchor.op) && flowing_inputs(p.graph(), group).size() == 2)
         return compile_binary(p, group);

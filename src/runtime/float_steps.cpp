@@ -82,6 +82,39 @@ std::unique_ptr<Step> make_float_binary_step(const std::string& label, Op op, co
   });
 }
 
+std::unique_ptr<Step> make_scale_shift_step(const std::string& label, const ClipAttributes& bounds,
+                                            const Walk& walk, std::vector<float> scale,
+                                            std::vector<float> shift, BufferId x, BufferId y) {
+  return function_step(label, [bounds, walk = simplified(walk), scale = std::move(scale),
+                               shift = std::move(shift), x, y](const StepArguments& s) {
+    const std::int64_t y_step = walk.strides[0].back();
+    const std::int64_t x_step = walk.strides[1].back();
+    const std::int64_t c_step = walk.strides[2].back();
+    const float lo = bounds.min;
+    const float hi = bounds.max;
+    const auto bounded = [=](float v) {
+      v = v < lo ? lo : v;
+      return v > hi ? hi : v;
+    };
+    for_each_line(walk, s.threads, [&](const std::int64_t* at, std::int64_t count) {
+      const float* source = s.buffer<const float>(x) + at[1];
+      float* target = s.buffer<float>(y) + at[0];
+      const float* factor = scale.data() + at[2];
+      const float* offset = shift.data() + at[2];
+      if (y_step == 1 && x_step == 1 && c_step == 1) {
+        for (std::int64_t i = 0; i < count; ++i) target[i] = bounded(source[i] * factor[i] + offset[i]);
+      } else if (y_step == 1 && x_step == 1 && c_step == 0) {
+        const float one = factor[0];
+        const float other = offset[0];
+        for (std::int64_t i = 0; i < count; ++i) target[i] = bounded(source[i] * one + other);
+      } else {
+        for (std::int64_t i = 0; i < count; ++i)
+          target[i * y_step] = bounded(source[i * x_step] * factor[i * c_step] + offset[i * c_step]);
+      }
+    });
+  });
+}
+
 std::unique_ptr<Step> make_float_copy_step(const std::string& label, const Walk& walk, BufferId x,
                                            BufferId y) {
   return function_step(label, [walk = simplified(walk), x, y](const StepArguments& s) {

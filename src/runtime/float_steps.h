@@ -20,6 +20,10 @@ struct FloatSource {
 /// y = clip(a op b) for Add, Sub, Mul, Div and PRelu (b the slope). Operands of the walk: y, a, b.
 std::unique_ptr<Step> make_float_binary_step(const std::string& label, Op op, const ClipAttributes& bounds,
                                              const Walk& walk, FloatSource a, FloatSource b, BufferId y);
+/// y = clip(x * scale[c] + shift[c]). Operands of the walk: y, x, c.
+std::unique_ptr<Step> make_scale_shift_step(const std::string& label, const ClipAttributes& bounds,
+                                            const Walk& walk, std::vector<float> scale,
+                                            std::vector<float> shift, BufferId x, BufferId y);
 /// Operands of the walk: y, x.
 std::unique_ptr<Step> make_float_copy_step(const std::string& label, const Walk& walk, BufferId x,
                                            BufferId y);

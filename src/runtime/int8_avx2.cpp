@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "octavo/core/parallel.h"
@@ -20,28 +21,33 @@ namespace {
 #include "runtime/int8_depthwise_loops.h"
 #include "runtime/int8_elementwise_loops.h"
 
-/// Rows x 16 sums in 2 * Rows registers; each step multiplies one pair of k.
+/// Rows x 16 sums in 2 * Rows registers; each step multiplies one pair of k. Unrolled by the template: left
+/// to a loop over rows, GCC 12 keeps sums in memory.
 template <int Rows>
 void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const std::int16_t* b,
                std::int32_t* sums) {
-  __m256i acc[Rows][2];
-  for (int r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_si256();
-  for (std::int64_t p = 0; p < pairs; ++p) {
-    const __m256i b0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * 32));
-    const __m256i b1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * 32 + 16));
-#pragma GCC unroll 6
-    for (int r = 0; r < Rows; ++r) {
-      std::int32_t pair = 0;
-      std::memcpy(&pair, a + r * stride + 2 * p, sizeof(pair));
-      const __m256i x = _mm256_set1_epi32(pair);
-      acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(x, b0));
-      acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(x, b1));
+  [&]<int... Row>(std::integer_sequence<int, Row...>) {
+    __m256i low[Rows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
+    __m256i high[Rows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
+    for (std::int64_t p = 0; p < pairs; ++p) {
+      const __m256i b0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * 32));
+      const __m256i b1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * 32 + 16));
+      const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
+        std::int32_t pair = 0;
+        std::memcpy(&pair, row + 2 * p, sizeof(pair));
+        const __m256i x = _mm256_set1_epi32(pair);
+        first = _mm256_add_epi32(first, _mm256_madd_epi16(x, b0));
+        second = _mm256_add_epi32(second, _mm256_madd_epi16(x, b1));
+      };
+      (step(a + Row * stride, low[Row], high[Row]), ...);
     }
+    const auto store = [](std::int32_t* target, __m256i first, __m256i second) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(target), first);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(target + 8), second);
+    };
+    (store(sums + Row * 16, low[Row], high[Row]), ...);
   }
-  for (int r = 0; r < Rows; ++r) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * 16), acc[r][0]);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * 16 + 8), acc[r][1]);
-  }
+  (std::make_integer_sequence<int, Rows>{});
 }
 
 struct Avx2 {
@@ -241,10 +247,10 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
   const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
   // The transformed tiles of a block take part of the L2 cache; the products of a panel stay in L1.
   constexpr std::int64_t kBlockBytes = 200 * 1024;
-  const std::int64_t fitting = kBlockBytes / (kPositions * stride * 2) / kRows * kRows;
-  const std::int64_t block = std::clamp<std::int64_t>(fitting, kRows, 4 * kRows);
-  const std::int64_t plane = block * stride;
   constexpr std::int64_t kLargestBlock = 4 * kRows;
+  const std::int64_t fitting = kBlockBytes / (kPositions * stride * 2) / kRows * kRows;
+  const std::int64_t block = std::clamp<std::int64_t>(fitting, kRows, kLargestBlock);
+  const std::int64_t plane = block * stride;
 
   const auto work = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
                         std::int64_t panel_end) {
@@ -297,6 +303,7 @@ const Int8Kernels& int8_kernels_avx2() {
                                       .max_pool = max_pool,
                                       .average_pool = average_pool,
                                       .binary = binary,
+                                      .affine = affine,
                                       .map = map,
                                       .quantize = quantize_nchw,
                                       .dequantize = dequantize_flat};

@@ -52,7 +52,59 @@ void binary(const IntegerBinary& p, const Walk& walk, const std::uint8_t* a, con
   }
 }
 
+void affine(const IntegerAffine& p, const Walk& walk, const std::uint8_t* x, std::uint8_t* y, int threads) {
+  const auto lo = static_cast<float>(p.y_min - p.y_zero_point);
+  const auto hi = static_cast<float>(p.y_max - p.y_zero_point);
+  const std::int32_t x_zero_point = p.x_zero_point;
+  const std::int32_t y_zero_point = p.y_zero_point;
+  const std::int64_t y_step = walk.strides[0].back();
+  const std::int64_t x_step = walk.strides[1].back();
+  const std::int64_t c_step = walk.strides[2].back();
+  for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
+    std::uint8_t* __restrict target = y + at[0];
+    const std::uint8_t* source = x + at[1];
+    const float* multiplier = p.multiplier.data() + at[2];
+    const float* offset = p.offset.data() + at[2];
+    const auto one = [&](std::int32_t q, std::int64_t c) {
+      const float value = __builtin_fmaf(static_cast<float>(q - x_zero_point), multiplier[c], offset[c]);
+      return requantize_line(value, lo, hi, y_zero_point);
+    };
+    if (y_step == 1 && x_step == 1 && c_step == 1) {
+      for (std::int64_t i = 0; i < count; ++i) target[i] = one(source[i], i);
+    } else {
+      for (std::int64_t i = 0; i < count; ++i) target[i * y_step] = one(source[i * x_step], i * c_step);
+    }
+  });
+}
+
+/// True if along the last two dimensions two runs of x become every other element of y: a channel shuffle.
+inline bool interleaves(const Walk& walk) {
+  const std::size_t last = walk.dims.size() - 1;
+  return last > 0 && walk.dims[last - 1] == 2 && walk.strides[0][last - 1] == 1 &&
+         walk.strides[0][last] == 2 && walk.strides[1][last] == 1;
+}
+
+void interleave(Walk walk, const std::uint8_t* x, std::uint8_t* y, int threads) {
+  const std::size_t last = walk.dims.size() - 1;
+  const std::int64_t apart = walk.strides[1][last - 1];
+  walk.dims.erase(walk.dims.end() - 2);
+  for (Strides& strides : walk.strides) strides.erase(strides.end() - 2);
+  for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
+    std::uint8_t* __restrict target = y + at[0];
+    const std::uint8_t* first = x + at[1];
+    const std::uint8_t* second = first + apart;
+    for (std::int64_t i = 0; i < count; ++i) {
+      target[2 * i] = first[i];
+      target[2 * i + 1] = second[i];
+    }
+  });
+}
+
 void map(const Walk& walk, const std::uint8_t* tables, const std::uint8_t* x, std::uint8_t* y, int threads) {
+  if (tables == nullptr && interleaves(walk)) {
+    interleave(walk, x, y, threads);
+    return;
+  }
   const std::int64_t y_step = walk.strides[0].back();
   const std::int64_t x_step = walk.strides[1].back();
   const std::int64_t row_step = walk.strides.size() > 2 ? walk.strides[2].back() * IntegerTable::kEntries : 0;

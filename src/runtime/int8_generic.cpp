@@ -73,6 +73,7 @@ const Int8Kernels& int8_kernels_generic() {
                                       .max_pool = max_pool,
                                       .average_pool = average_pool,
                                       .binary = binary,
+                                      .affine = affine,
                                       .map = map,
                                       .quantize = quantize_nchw,
                                       .dequantize = dequantize_flat};

@@ -80,6 +80,9 @@ struct Int8Kernels {
   /// Operands of the walk: y, a, b.
   void (*binary)(const IntegerBinary& binary, const Walk& walk, const std::uint8_t* a, const std::uint8_t* b,
                  std::uint8_t* y, int threads);
+  /// Operands of the walk: y, x and the index along the axis.
+  void (*affine)(const IntegerAffine& affine, const Walk& walk, const std::uint8_t* x, std::uint8_t* y,
+                 int threads);
   /// Copies x, each integer replaced by its entry in a table unless `tables` is null. Operands of the walk:
   /// y, x and, where tables differ along an axis, the index of the table.
   void (*map)(const Walk& walk, const std::uint8_t* tables, const std::uint8_t* x, std::uint8_t* y,

@@ -51,6 +51,15 @@ std::unique_ptr<Step> make_int8_binary_step(const std::string& label, const Inte
   });
 }
 
+std::unique_ptr<Step> make_int8_affine_step(const std::string& label, IntegerAffine affine, const Walk& walk,
+                                            BufferId x, BufferId y) {
+  return function_step(with_isa(label),
+                       [affine = std::move(affine), walk = simplified(walk), x, y](const StepArguments& a) {
+                         int8_kernels().affine(affine, walk, a.buffer<const std::uint8_t>(x),
+                                               a.buffer<std::uint8_t>(y), a.threads);
+                       });
+}
+
 std::unique_ptr<Step> make_int8_map_step(const std::string& label, const Walk& walk,
                                          std::vector<std::uint8_t> tables, BufferId x, BufferId y) {
   return function_step(

@@ -17,6 +17,9 @@ std::unique_ptr<Step> make_int8_pool_step(const std::string& label, bool average
 /// Operands of the walk: y, a, b.
 std::unique_ptr<Step> make_int8_binary_step(const std::string& label, const IntegerBinary& binary,
                                             const Walk& walk, BufferId a, BufferId b, BufferId y);
+/// Operands of the walk: y, x, index along the axis.
+std::unique_ptr<Step> make_int8_affine_step(const std::string& label, IntegerAffine affine, const Walk& walk,
+                                            BufferId x, BufferId y);
 /// Copies, through tables unless they are empty. Operands of the walk: y, x[, table].
 std::unique_ptr<Step> make_int8_map_step(const std::string& label, const Walk& walk,
                                          std::vector<std::uint8_t> tables, BufferId x, BufferId y);

@@ -132,9 +132,29 @@ IntegerBinary lower_integer_binary(const Graph& graph, const FusedGroup& group) 
   return result;
 }
 
+IntegerAffine lower_integer_affine(const Graph& graph, const FusedGroup& group) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(group.anchor)];
+  const QuantParams& x = *graph.value(group.input).quant;
+  const QuantParams& y = *graph.value(group.output).quant;
+  const auto parameter = [&](std::size_t input, std::size_t c) {
+    return static_cast<double>(graph.value(node.inputs[input]).constant->data<float>()[c]);
+  };
+  const double epsilon = node.as<BatchNormAttributes>().epsilon;
+  const auto channels = static_cast<std::size_t>(graph.value(node.inputs[1]).shape[0]);
+  IntegerAffine result;
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double factor = parameter(1, c) / std::sqrt(parameter(4, c) + epsilon);
+    const double shift = parameter(2, c) - parameter(3, c) * factor;
+    result.multiplier.push_back(static_cast<float>(factor * static_cast<double>(x.scale()) / y.scale()));
+    result.offset.push_back(static_cast<float>(shift / y.scale()));
+  }
+  result.x_zero_point = x.zero_point();
+  set_output(y, activation_bounds(graph, group), result.y_zero_point, result.y_min, result.y_max);
+  return result;
+}
+
 std::optional<int> table_axis(const Graph& graph, const Node& node) {
   if (is_unary(node.op)) return QuantParams::kPerTensor;
-  if (node.op == Op::kBatchNormalization) return 1;
   if (!is_binary(node.op) && node.op != Op::kPRelu) return std::nullopt;
   const bool first = graph.value(node.inputs[0]).constant.has_value();
   const Value& constant = graph.value(node.inputs[first ? 0 : 1]);
@@ -165,13 +185,6 @@ IntegerTable lower_integer_table(const Graph& graph, const FusedGroup& group) {
   const auto constant = [&](std::size_t input, std::size_t i) { return constants[input].data<float>()[i]; };
   const auto function = [&](float real, std::size_t i) {
     if (is_unary(node.op)) return apply_unary(node, real);
-    if (node.op == Op::kBatchNormalization) {
-      return apply_batch_norm(node.as<BatchNormAttributes>(), real,
-                              {.scale = constant(1, i),
-                               .bias = constant(2, i),
-                               .mean = constant(3, i),
-                               .variance = constant(4, i)});
-    }
     if (node.op == Op::kPRelu) return apply_prelu(real, constant(1, i));
     return graph.value(node.inputs[0]).constant ? apply_binary(node.op, constant(0, i), real)
                                                 : apply_binary(node.op, real, constant(1, i));

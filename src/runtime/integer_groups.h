@@ -50,6 +50,15 @@ struct IntegerBinary {
   std::int32_t y_min = 0, y_max = 255;
 };
 
+/// A BatchNormalization that could not be folded, with an activation behind it: by channel.
+struct IntegerAffine {
+  std::vector<float> multiplier;  ///< scale / sqrt(variance + epsilon) * scale_x / scale_y
+  std::vector<float> offset;      ///< In units of the output.
+  std::int32_t x_zero_point = 0;
+  std::int32_t y_zero_point = 0;
+  std::int32_t y_min = 0, y_max = 255;
+};
+
 /// A function of one integer: the output's integer for each of 256 inputs, and that for each index along an
 /// axis where constants differ.
 struct IntegerTable {
@@ -66,6 +75,7 @@ bool runs_in_integers(const Graph& graph, const FusedGroup& group);
 IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group);
 IntegerAverage lower_integer_average(const Graph& graph, const FusedGroup& group);
 IntegerBinary lower_integer_binary(const Graph& graph, const FusedGroup& group);
+IntegerAffine lower_integer_affine(const Graph& graph, const FusedGroup& group);
 /// Of an anchor for which table_axis() says so: quantize(f(dequantize(q))).
 IntegerTable lower_integer_table(const Graph& graph, const FusedGroup& group);
 /// From one value's integers to those of the same real numbers under other parameters.

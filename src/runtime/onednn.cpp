@@ -251,33 +251,6 @@ std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const O
       std::vector<std::pair<int, d::memory>>{});
 }
 
-std::unique_ptr<Step> make_scale_shift(const std::string& label, const Operand& x, const Shape& shape,
-                                       const std::vector<float>& scale, const std::vector<float>& shift,
-                                       const ClipAttributes& bounds, BufferId y) {
-  // y = x * scale, then + shift, then the bounds: one binary primitive with post-ops.
-  Shape broadcast(shape.size(), 1);
-  broadcast[1] = shape[1];
-  const d::memory::desc c_desc = plain_desc(broadcast, d::memory::data_type::f32);
-  const auto& md = x.layout.desc().md;
-  d::post_ops ops;
-  ops.append_binary(d::algorithm::binary_add, c_desc);
-  append_bounds(ops, bounds);
-  d::primitive_attr attributes;
-  attributes.set_post_ops(ops);
-  const d::binary::primitive_desc pd(d::binary::desc(d::algorithm::binary_mul, md, c_desc, md), attributes,
-                                     engine());
-  const auto constant = [&](const std::vector<float>& values) {
-    d::memory memory(c_desc, engine());
-    std::memcpy(memory.get_data_handle(), values.data(), values.size() * sizeof(float));
-    return memory;
-  };
-  return std::make_unique<PrimitiveStep>(
-      label, d::binary(pd), std::vector<BoundBuffer>{{DNNL_ARG_SRC_0, x.buffer, md}, {DNNL_ARG_DST, y, md}},
-      std::vector<std::pair<int, d::memory>>{
-          {DNNL_ARG_SRC_1, constant(scale)},
-          {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, constant(shift)}});
-}
-
 std::string version() {
   const d::version_t* v = d::version();
   return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);

@@ -112,11 +112,6 @@ bool average_pool_applies(const Shape& x_shape, const Shape& y_shape, const Pool
 std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const Operand& x,
                                 const Shape& x_shape, const Shape& y_shape, const PoolAttributes& attributes,
                                 BufferId y, Layout& y_layout);
-/// Inference batch norm as y = x * scale[c] + shift[c] (then clipped), same layout out.
-std::unique_ptr<Step> make_scale_shift(const std::string& label, const Operand& x, const Shape& shape,
-                                       const std::vector<float>& scale, const std::vector<float>& shift,
-                                       const ClipAttributes& bounds, BufferId y);
-
 /// True if this CPU multiplies u8 by s8 exactly in oneDNN's kernels (VNNI or AMX).
 bool exact_int8();
 

@@ -60,6 +60,7 @@ bool has_integer_form(const Graph& graph, const FusedGroup& group) {
       return group.batch_norm < 0;
     case Op::kGemm:
     case Op::kMatMul:
+    case Op::kBatchNormalization:
     case Op::kMaxPool:
     case Op::kAveragePool:
     case Op::kGlobalMaxPool:

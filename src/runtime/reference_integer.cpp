@@ -1,5 +1,6 @@
 // The reference interpreter in integers: docs/arithmetic.md, word for word.
 #include <algorithm>
+#include <cmath>
 
 #include "octavo/core/error.h"
 #include "octavo/core/quant.h"
@@ -104,6 +105,18 @@ Tensor integer_binary(const IntegerBinary& p, const Tensor& first, const Tensor&
   return y;
 }
 
+Tensor integer_affine(const IntegerAffine& p, const Tensor& x) {
+  Tensor y(x.shape(), DType::kUInt8);
+  for_each_element(x.shape(), [&](std::size_t i, const std::vector<std::int64_t>& index) {
+    const auto c = static_cast<std::size_t>(index[1]);
+    const std::int32_t q = x.data<std::uint8_t>()[i];
+    const float real_y = std::fma(static_cast<float>(q - p.x_zero_point), p.multiplier[c], p.offset[c]);
+    y.data<std::uint8_t>()[i] =
+        static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
+  });
+  return y;
+}
+
 Tensor integer_table(const IntegerTable& table, const Tensor& x) {
   Tensor y(x.shape(), DType::kUInt8);
   for_each_element(x.shape(), [&](std::size_t i, const std::vector<std::int64_t>& index) {
@@ -167,6 +180,8 @@ Tensor evaluate_integer(const Graph& graph, const FusedGroup& group, const Value
     case Op::kTranspose:
     case Op::kPad:
       return moved(n, x, graph.value(group.input).quant->zero_point(), shape);
+    case Op::kBatchNormalization:
+      return integer_affine(lower_integer_affine(graph, group), x);
     case Op::kConcat:
       return integer_concat(graph, n, values, shape);
     default:
