@@ -78,58 +78,95 @@ struct Avx2 {
     }
   }
 
+  template <int Pairs>
+  static void depthwise_pixels(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
+                               const std::int16_t* weights, std::int64_t pixels, std::int32_t* sums) {
+    const std::int64_t count = Pairs > 0 ? Pairs : pairs;  // Known: the weights stay in registers.
+    for (std::int64_t i = 0; i < pixels; ++i, taps += 2 * count) {
+      __m256i low = _mm256_setzero_si256();
+      __m256i high = _mm256_setzero_si256();
+      for (std::int64_t p = 0; p < count; ++p) {
+        const auto load = [&](const std::uint8_t* tap) {
+          return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap + channel));
+        };
+        const auto weight = [&](std::int64_t half) {
+          return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + (2 * p + half) * 16));
+        };
+        const __m128i a = load(taps[2 * p]);
+        const __m128i b = load(taps[2 * p + 1]);
+        const __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+        const __m256i second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(first, weight(0)));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(second, weight(1)));
+      }
+      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + i * Int8Conv::kPanel), low);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + i * Int8Conv::kPanel + 8), high);
+    }
+  }
+
   static void depthwise(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
-                        const std::int16_t* weights, std::int32_t* sums) {
-    __m256i low = _mm256_setzero_si256();
-    __m256i high = _mm256_setzero_si256();
-    for (std::int64_t p = 0; p < pairs; ++p) {
-      const auto load = [&](const std::uint8_t* tap) {
-        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap + channel));
-      };
-      const auto weight = [&](std::int64_t half) {
-        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + (2 * p + half) * 16));
-      };
-      const __m128i a = load(taps[2 * p]);
-      const __m128i b = load(taps[2 * p + 1]);
-      const __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
-      const __m256i second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
-      low = _mm256_add_epi32(low, _mm256_madd_epi16(first, weight(0)));
-      high = _mm256_add_epi32(high, _mm256_madd_epi16(second, weight(1)));
-    }
-    _mm256_store_si256(reinterpret_cast<__m256i*>(sums), low);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(sums + 8), high);
+                        const std::int16_t* weights, std::int64_t pixels, std::int32_t* sums) {
+    if (pairs == 5) return depthwise_pixels<5>(taps, pairs, channel, weights, pixels, sums);
+    depthwise_pixels<0>(taps, pairs, channel, weights, pixels, sums);
   }
 
-  /// Eight sums to integers of the output, before the zero point.
-  static __m256i requantize8(const Int8Conv& conv, std::int64_t c, const std::int32_t* sums,
-                             const std::uint8_t* residual) {
-    __m256 v = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums)));
-    v = _mm256_mul_ps(_mm256_add_ps(v, _mm256_loadu_ps(conv.bias.data() + c)),
-                      _mm256_loadu_ps(conv.multiplier.data() + c));
-    if (conv.has_residual) {
-      const __m256i q =
-          _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(residual))),
-                           _mm256_set1_epi32(conv.residual_zero_point));
-      v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), _mm256_set1_ps(conv.residual_multiplier), v);
-    }
-    v = _mm256_max_ps(v, _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point)));
-    v = _mm256_min_ps(v, _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point)));
-    return _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(conv.y_zero_point));
-  }
-
-  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums, std::int64_t width,
-                     const std::uint8_t* residual, void* y, std::int64_t offset) {
-    if (conv.output_is_float || width < Int8Conv::kPanel) {
-      finish_scalar(conv, index, sums, width, residual, y, offset);
+  /// The first `width` of 16 bytes.
+  static void store(std::uint8_t* target, __m128i bytes, std::int64_t width) {
+    if (width == Int8Conv::kPanel) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(target), bytes);
       return;
     }
-    const std::int64_t c = index * Int8Conv::kPanel;
-    const std::uint8_t* other = conv.has_residual ? residual + offset : nullptr;
-    const __m256i low = requantize8(conv, c, sums, other);
-    const __m256i high = requantize8(conv, c + 8, sums + 8, conv.has_residual ? other + 8 : nullptr);
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0b11011000);
-    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(static_cast<std::uint8_t*>(y) + offset), bytes);
+    if ((width & 8) != 0) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(target), bytes);
+      bytes = _mm_srli_si128(bytes, 8);
+      target += 8;
+    }
+    auto rest = static_cast<std::uint64_t>(_mm_cvtsi128_si64(bytes));
+    for (std::int64_t i = 0; i < (width & 7); ++i, rest >>= 8U) target[i] = static_cast<std::uint8_t>(rest);
+  }
+
+  /// `rows` pixels beside each other, their sums `sum_stride` apart. Padding behind the last channel holds
+  /// zeros.
+  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
+                     std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
+                     const std::uint8_t* residual, void* y, std::int64_t offset) {
+    if (conv.output_is_float) {
+      for (std::int64_t r = 0; r < rows; ++r)
+        finish_scalar(conv, index, sums + r * sum_stride, width, residual, y, offset + r * conv.c_out);
+      return;
+    }
+    // Bytes stored may alias anything, so what stays the same is read here.
+    const float* const bias = conv.bias.data() + index * Int8Conv::kPanel;
+    const float* const multiplier = conv.multiplier.data() + index * Int8Conv::kPanel;
+    const __m256 biases[2] = {_mm256_loadu_ps(bias), _mm256_loadu_ps(bias + 8)};
+    const __m256 multipliers[2] = {_mm256_loadu_ps(multiplier), _mm256_loadu_ps(multiplier + 8)};
+    const __m256 lo = _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point));
+    const __m256 hi = _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point));
+    const __m256i zero_point = _mm256_set1_epi32(conv.y_zero_point);
+    const bool has_residual = conv.has_residual;
+    const __m256i other_zero_point = _mm256_set1_epi32(conv.residual_zero_point);
+    const __m256 other_multiplier = _mm256_set1_ps(conv.residual_multiplier);
+    const std::int64_t step = conv.c_out;
+    auto* target = static_cast<std::uint8_t*>(y) + offset;
+    const std::uint8_t* other = has_residual ? residual + offset : nullptr;
+    for (std::int64_t r = 0; r < rows; ++r, sums += sum_stride, target += step) {
+      __m256i halves[2];
+      for (int half = 0; half < 2; ++half) {
+        __m256 v = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + half * 8)));
+        v = _mm256_mul_ps(_mm256_add_ps(v, biases[half]), multipliers[half]);
+        if (has_residual) {
+          const __m128i bytes =
+              _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other + r * step + half * 8));
+          const __m256i q = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), other_zero_point);
+          v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), other_multiplier, v);
+        }
+        v = _mm256_min_ps(_mm256_max_ps(v, lo), hi);
+        halves[half] = _mm256_add_epi32(_mm256_cvtps_epi32(v), zero_point);
+      }
+      const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(halves[0], halves[1]), 0b11011000);
+      store(target, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
+            width);
+    }
   }
 };
 
@@ -225,16 +262,17 @@ void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, st
   const std::int64_t channel = index * Int8Conv::kPanel;
   if (conv.pool2x2) {
     max_of_four(sums);
-    Avx2::finish(conv, index, sums, width, residual, y, tile * conv.c_out + channel);
+    Avx2::finish(conv, index, sums, 0, 1, width, residual, y, tile * conv.c_out + channel);
     return;
   }
   const std::int64_t n = tile / (tiles.rows * tiles.columns);
   const std::int64_t oy = tile / tiles.columns % tiles.rows * 2;
   const std::int64_t ox = tile % tiles.columns * 2;
-  for (std::int64_t i = 0; i < 4; ++i) {
-    if (oy + i / 2 >= conv.out_h || ox + i % 2 >= conv.out_w) continue;
-    const std::int64_t pixel = (n * conv.out_h + oy + i / 2) * conv.out_w + ox + i % 2;
-    Avx2::finish(conv, index, sums + i * Int8Conv::kPanel, width, residual, y, pixel * conv.c_out + channel);
+  const std::int64_t columns = std::min<std::int64_t>(2, conv.out_w - ox);
+  for (std::int64_t i = 0; i < std::min<std::int64_t>(2, conv.out_h - oy); ++i) {
+    const std::int64_t pixel = (n * conv.out_h + oy + i) * conv.out_w + ox;
+    Avx2::finish(conv, index, sums + i * 2 * Int8Conv::kPanel, Int8Conv::kPanel, columns, width, residual, y,
+                 pixel * conv.c_out + channel);
   }
 }
 

@@ -39,19 +39,23 @@ struct Generic {
   }
 
   static void depthwise(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
-                        const std::int16_t* weights, std::int32_t* sums) {
-    std::fill_n(sums, Int8Conv::kPanel, 0);
-    for (std::int64_t p = 0; p < pairs; ++p) {
-      const std::uint8_t* a = taps[2 * p] + channel;
-      const std::uint8_t* b = taps[2 * p + 1] + channel;
-      const std::int16_t* w = weights + p * 2 * Int8Conv::kPanel;
-      for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) sums[j] += a[j] * w[2 * j] + b[j] * w[2 * j + 1];
+                        const std::int16_t* weights, std::int64_t pixels, std::int32_t* sums) {
+    std::fill_n(sums, pixels * Int8Conv::kPanel, 0);
+    for (std::int64_t i = 0; i < pixels; ++i, taps += 2 * pairs, sums += Int8Conv::kPanel) {
+      for (std::int64_t p = 0; p < pairs; ++p) {
+        const std::uint8_t* a = taps[2 * p] + channel;
+        const std::uint8_t* b = taps[2 * p + 1] + channel;
+        const std::int16_t* w = weights + p * 2 * Int8Conv::kPanel;
+        for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) sums[j] += a[j] * w[2 * j] + b[j] * w[2 * j + 1];
+      }
     }
   }
 
-  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums, std::int64_t width,
+  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
+                     std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
                      const std::uint8_t* residual, void* y, std::int64_t offset) {
-    finish_scalar(conv, index, sums, width, residual, y, offset);
+    for (std::int64_t r = 0; r < rows; ++r)
+      finish_scalar(conv, index, sums + r * sum_stride, width, residual, y, offset + r * conv.c_out);
   }
 };
 

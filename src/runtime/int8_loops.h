@@ -91,7 +91,7 @@ void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int 
 
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
 /// channels over it. `Isa::tile(a, stride, pairs, b, sums, rows)` makes up to kRows x 16 int32 sums;
-/// `Isa::finish` stores one row.
+/// `Isa::finish` stores rows of outputs.
 template <typename Isa>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
               void* y, int threads) {
@@ -128,12 +128,10 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
               Isa::tile(packed.data() + (r + i) * stride, stride, pairs, b, sums + i * Int8Conv::kPanel,
                         std::min(kRows, height - i));
             }
-            for (std::int64_t i = 0; i < height; i += window) {
-              std::int32_t* row = sums + i * Int8Conv::kPanel;
-              if (conv.pool2x2) max_of_four(row);
-              const std::int64_t offset = (first + r + i) / window * conv.c_out + channel;
-              Isa::finish(conv, index, row, width, residual, y, offset);
-            }
+            for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window)
+              max_of_four(sums + i * Int8Conv::kPanel);
+            Isa::finish(conv, index, sums, window * Int8Conv::kPanel, height / window, width, residual, y,
+                        (first + r) / window * conv.c_out + channel);
           }
         }
       }
