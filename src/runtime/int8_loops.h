@@ -17,6 +17,26 @@ inline Pixel pixel_of(const Int8Conv& conv, std::int64_t row) {
   return {window / (w * h), window / w % h * 2 + row % 4 / 2, window % w * 2 + row % 2};
 }
 
+/// From the pixel of row `row - 1` to that of `row`, without divisions where rows follow each other.
+inline void advance(const Int8Conv& conv, std::int64_t row, Pixel& pixel) {
+  if (conv.pool2x2) {
+    pixel = pixel_of(conv, row);
+    return;
+  }
+  if (++pixel.x < conv.out_w) return;
+  pixel.x = 0;
+  if (++pixel.y < conv.out_h) return;
+  pixel.y = 0;
+  ++pixel.n;
+}
+
+/// True if the input's pixels are the rows as they lie.
+inline bool pointwise(const Int8Conv& conv) {
+  const auto& w = conv.window;
+  const bool one = w.kernel[0] * w.kernel[1] * w.group * w.strides[0] * w.strides[1] == 1;
+  return one && !conv.pool2x2 && conv.out_h == conv.in_h && conv.out_w == conv.in_w;
+}
+
 /// Rows of the convolution seen as a matrix product: one row an output pixel, k columns, int16, padding
 /// written out. `Widen(dst, src, n)` copies n bytes as int16 and may write up to 15 elements and read 15
 /// bytes too far.
@@ -30,8 +50,15 @@ void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, 
   };
   // Taps beside each other are beside each other in memory too: copy a whole row of the window at once.
   const bool contiguous = w.dilations[1] == 1 && w.group == 1;
+  if (pointwise(conv)) {
+    for (std::int64_t r = 0; r < rows; ++r)
+      widen(packed + r * stride, x + (first_row + r) * conv.c_in, conv.c_in);
+    return;
+  }
+  Pixel next = pixel_of(conv, first_row);
   for (std::int64_t r = 0; r < rows; ++r) {
-    const auto [n, oy, ox] = pixel_of(conv, first_row + r);
+    const auto [n, oy, ox] = next;
+    advance(conv, first_row + r + 1, next);
     const std::uint8_t* image = x + n * (conv.in_h * conv.in_w * conv.c_in);
     const std::int64_t x0 = ox * w.strides[1] - w.pads[1];
     std::int16_t* target = packed + r * stride;
