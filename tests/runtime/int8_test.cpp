@@ -7,6 +7,7 @@
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/runtime/reference.h"
 #include "octavo/runtime/runtime.h"
 #include "runtime/annotated_graph.h"
@@ -255,7 +256,7 @@ Graph quantized_zoo(const std::string& name, const ZooInput& input, std::uint64_
   Graph graph = make_model(name, input, seed);
   randomize(graph, seed);
   return annotate_from_sample(
-      graph, random_tensor({2, input.channels, input.height, input.width}, seed, -2.0F, 2.0F));
+      graph, random_tensor({1, input.channels, input.height, input.width}, seed, -2.0F, 2.0F));
 }
 
 TEST(Int8Model, SimpleCnnEqualsReferenceBitForBit) {
@@ -267,6 +268,26 @@ TEST(Int8Model, Resnet20EqualsReferenceBitForBit) {
   expect_model_matches(quantized_zoo("resnet20", {.channels = 3, .height = 16, .width = 16}, 4), 3, {3, 1},
                        20);
 }
+
+class Int8Zoo : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Int8Zoo, EqualsReferenceBitForBit) {
+  const Graph graph = quantized_zoo(GetParam(), {.channels = 3, .height = 28, .width = 32}, 6);
+  for (const Placement& placement : placements(graph))
+    EXPECT_TRUE(placement.integer || placement.nodes.back() + 1 == static_cast<int>(graph.nodes.size()))
+        << graph.nodes[static_cast<std::size_t>(placement.nodes[0])].name << ": " << placement.reason;
+  const Tensor input = random_tensor({1, 3, 28, 32}, 7, -2.0F, 2.0F);
+  const Tensor expected = interpret(graph, input);
+  const CompiledModel model(graph, {.max_batch = 1, .threads = 2});
+  CompiledModel::Context context(model);
+  Tensor actual(expected.shape(), DType::kFloat32);
+  model.run(context, input.data<float>(), 1, actual.data<float>());
+  EXPECT_EQ(actual, expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Int8Zoo,
+                         ::testing::Values("mobilenet-v2", "mobilenet-v3-small", "shufflenet-v2",
+                                           "squeezenet"));
 
 TEST(Int8Model, GrayOddSizedImagesEqualReferenceBitForBit) {
   expect_model_matches(quantized_zoo("simple-cnn", {.channels = 1, .height = 19, .width = 17}, 5), 2, {2},
