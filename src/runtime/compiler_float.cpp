@@ -132,6 +132,14 @@ void compile_unary(ProgramBuilder& p, const FusedGroup& group) {
   p.emit(own ? make_float_unary_step(text, anchor, element_count(p.shape_of(group.output)), x.buffer, y)
              : onednn::make_unary(text, anchor, x, y),
          {x.buffer, y});
+  if (anchor.op == Op::kHardSigmoid) {  // As a post-op of the line the bounds would be slow.
+    const Node bounds{.name = anchor.name,
+                      .op = Op::kClip,
+                      .inputs = {},
+                      .output = kNoValue,
+                      .attributes = ClipAttributes{.min = 0.0F, .max = 1.0F}};
+    p.emit(onednn::make_unary(text, bounds, {y, x.layout}, y), {y});
+  }
   p.set_real(group.output, {y, x.layout});
 }
 

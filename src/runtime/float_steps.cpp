@@ -9,6 +9,31 @@
 namespace octavo {
 namespace {
 
+/// True if the last two dimensions are one run of y and a, along which b repeats: a blocked layout's channels
+/// of each pixel.
+bool repeats(const Walk& walk, std::int64_t block) {
+  const std::size_t last = walk.dims.size() - 1;
+  const auto run = [&](const Strides& s) { return s[last] == 1 && s[last - 1] == block; };
+  return last > 0 && walk.dims[last] == block && run(walk.strides[0]) && run(walk.strides[1]) &&
+         walk.strides[2][last] == 1 && walk.strides[2][last - 1] == 0;
+}
+
+template <int Block, typename Combine>
+void repeated_lines(Walk walk, const float* a, const float* b, float* y, int threads,
+                    const Combine& combine) {
+  walk.dims.pop_back();
+  for (Strides& strides : walk.strides) strides.pop_back();
+  for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
+    float other[Block];
+    std::copy_n(b + at[2], Block, other);
+    const float* first = a + at[1];
+    float* target = y + at[0];
+    for (std::int64_t i = 0; i < count * Block; i += Block) {
+      for (int j = 0; j < Block; ++j) target[i + j] = combine(first[i + j], other[j]);
+    }
+  });
+}
+
 template <typename Combine>
 void binary_lines(const Walk& walk, const ClipAttributes& bounds, const float* a, const float* b, float* y,
                   int threads, const Combine& combine) {
@@ -21,18 +46,21 @@ void binary_lines(const Walk& walk, const ClipAttributes& bounds, const float* a
     v = v < lo ? lo : v;
     return v > hi ? hi : v;
   };
+  const auto both = [&](float first, float second) { return clipped(combine(first, second)); };
+  if (repeats(walk, 8)) return repeated_lines<8>(walk, a, b, y, threads, both);
+  if (repeats(walk, 16)) return repeated_lines<16>(walk, a, b, y, threads, both);
   for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
     float* target = y + at[0];
     const float* first = a + at[1];
     const float* second = b + at[2];
     if (y_step == 1 && a_step == 1 && b_step == 1) {
-      for (std::int64_t i = 0; i < count; ++i) target[i] = clipped(combine(first[i], second[i]));
+      for (std::int64_t i = 0; i < count; ++i) target[i] = both(first[i], second[i]);
     } else if (y_step == 1 && a_step == 1 && b_step == 0) {
       const float other = second[0];
-      for (std::int64_t i = 0; i < count; ++i) target[i] = clipped(combine(first[i], other));
+      for (std::int64_t i = 0; i < count; ++i) target[i] = both(first[i], other);
     } else {
       for (std::int64_t i = 0; i < count; ++i)
-        target[i * y_step] = clipped(combine(first[i * a_step], second[i * b_step]));
+        target[i * y_step] = both(first[i * a_step], second[i * b_step]);
     }
   });
 }

@@ -93,7 +93,7 @@ class FloatConv {
 std::unique_ptr<Step> make_gemm(const std::string& label, std::int64_t batch, const Tensor& weight,
                                 const Tensor* bias, const ClipAttributes& bounds, BufferId x, BufferId y);
 std::unique_ptr<Step> make_reorder(const std::string& label, const Operand& from, const Operand& to);
-/// A unary operator other than Erf, any layout, same layout out.
+/// A unary operator other than Erf, any layout, same layout out. Of HardSigmoid the line without its bounds.
 std::unique_ptr<Step> make_unary(const std::string& label, const Node& node, const Operand& x, BufferId y);
 /// y = a op b, then clipped; all of one shape and layout.
 std::unique_ptr<Step> make_binary(const std::string& label, Op op, const Operand& a, const Operand& b,

@@ -15,11 +15,10 @@ namespace {
 
 using NoConstants = std::vector<std::pair<int, d::memory>>;
 
-/// An operator as oneDNN's eltwise, bounded afterwards.
+/// An operator as oneDNN's eltwise.
 struct Eltwise {
   d::algorithm algorithm;
   float alpha = 0, beta = 0;
-  ClipAttributes bounds = {};
 };
 
 Eltwise eltwise_of(const Node& node) {
@@ -34,11 +33,6 @@ Eltwise eltwise_of(const Node& node) {
       return {d::algorithm::eltwise_relu, node.as<ScalarAttributes>().alpha};
     case Op::kSigmoid:
       return {d::algorithm::eltwise_logistic};
-    case Op::kHardSigmoid:
-      return {d::algorithm::eltwise_linear,
-              node.as<ScalarAttributes>().alpha,
-              node.as<ScalarAttributes>().beta,
-              {.min = 0.0F, .max = 1.0F}};
     case Op::kHardSwish:
       return {d::algorithm::eltwise_hardswish};
     case Op::kSilu:
@@ -47,6 +41,9 @@ Eltwise eltwise_of(const Node& node) {
       return {d::algorithm::eltwise_gelu_erf};
     case Op::kSqrt:
       return {d::algorithm::eltwise_sqrt};
+    case Op::kHardSigmoid:  // Before its bounds.
+      return {d::algorithm::eltwise_linear, node.as<ScalarAttributes>().alpha,
+              node.as<ScalarAttributes>().beta};
     default:
       check_internal(node.op == Op::kPow, "eltwise_of: " + to_string(node.op));
       return {d::algorithm::eltwise_pow, 1.0F, node.as<ScalarAttributes>().alpha};
@@ -70,16 +67,10 @@ d::algorithm binary_algorithm(Op op) {
 
 std::unique_ptr<Step> make_unary(const std::string& label, const Node& node, const Operand& x, BufferId y) {
   const Eltwise eltwise = eltwise_of(node);
-  auto md = x.layout.desc().md;
-  // oneDNN 2.6 gives zeros for one dimension with post-operations.
-  if (md.dims().size() == 1) md = md.reshape({md.dims()[0], 1});
-  d::post_ops ops;
-  append_bounds(ops, eltwise.bounds);
-  d::primitive_attr attributes;
-  attributes.set_post_ops(ops);
+  const auto& md = x.layout.desc().md;
   const d::eltwise_forward::desc desc(d::prop_kind::forward_inference, eltwise.algorithm, md, eltwise.alpha,
                                       eltwise.beta);
-  const d::eltwise_forward::primitive_desc pd(desc, attributes, engine());
+  const d::eltwise_forward::primitive_desc pd(desc, engine());
   return std::make_unique<PrimitiveStep>(
       label, d::eltwise_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}}, NoConstants{});
