@@ -346,6 +346,35 @@ void expect_integers_match(const std::vector<Case>& cases) {
   }
 }
 
+/// What kernels and reference share, how a group becomes numbers, against real numbers: 20 dB are far above
+/// the noise of eight bits and far below any sign, scale or operand mixed up.
+void expect_integers_follow_real_numbers(const std::vector<Case>& cases) {
+  std::uint64_t seed = 2000;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const Graph graph = build(c, 8, ++seed);
+    const Tensor sample = random_tensor({2, 3, kHeight, kWidth}, seed, -2.0F, 2.0F);
+    const Graph quantized = annotate_from_sample(graph, sample, 127, true);
+    const Tensor real = interpret(graph, sample);
+    const Tensor actual = dequantize(interpret(quantized, sample), *quantized.value(quantized.output).quant);
+    double signal = 0;
+    double noise = 0;
+    for (std::size_t i = 0; i < real.data<float>().size(); ++i) {
+      signal += std::pow(real.data<float>()[i], 2.0);
+      noise += std::pow(real.data<float>()[i] - actual.data<float>()[i], 2.0);
+    }
+    EXPECT_LT(noise, 0.01 * signal);
+  }
+}
+
+TEST(Int8Operators, IntegersFollowRealNumbers) {
+  expect_integers_follow_real_numbers(unary_cases());
+  expect_integers_follow_real_numbers(binary_cases());
+  expect_integers_follow_real_numbers(move_cases());
+  expect_integers_follow_real_numbers(reduction_cases());
+  expect_integers_follow_real_numbers(network_cases());
+}
+
 TEST(FloatOperators, UnaryEqualReference) { expect_float_matches(unary_cases()); }
 TEST(FloatOperators, BinaryEqualReference) { expect_float_matches(binary_cases()); }
 TEST(FloatOperators, MovesEqualReference) { expect_float_matches(move_cases()); }
