@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <random>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/runtime/reference.h"
 #include "octavo/runtime/runtime.h"
 
@@ -101,6 +103,39 @@ TEST(Ptq, ObservesExactlyTheChosenImagesAsTheyAre) {
     EXPECT_NEAR(range.min, min, 1e-5F * std::fabs(min) + 1e-6F) << folded.value(id).name;
     EXPECT_NEAR(range.max, max, 1e-5F * max + 1e-6F) << folded.value(id).name;
   }
+}
+
+/// Squeeze and excitation, a layer norm that stays float in the middle, a matrix product over pixels and a
+/// Softmax at the end.
+Graph mixed_model() {
+  GraphBuilder b("mixed", 3, 16, 16, 9);
+  const ConvAttributes half{.kernel = {3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}};
+  ValueId x = b.hard_swish("swish", b.conv("stem", b.input(), 16, half, true));
+  const ValueId gate = b.hard_sigmoid("gate", b.conv("se", b.global_average_pool("pool", x), 16, {}, true));
+  x = b.transpose("last", b.mul("excite", x, gate), {0, 2, 3, 1});
+  const ValueId centred = b.sub("centre", x, b.reduce_mean("mean", x, {3}));
+  const ValueId variance = b.reduce_mean("variance", b.pow("square", centred, 2.0F), {3});
+  x = b.div("norm", centred, b.sqrt("deviation", variance));
+  x = b.gelu("gelu", b.matmul("mix", x, 24));
+  x = b.global_average_pool("gap", b.transpose("first", x, {0, 3, 1, 2}));
+  return b.finish(b.log_softmax("softmax", b.gemm("fc", b.flatten("flatten", x), 4), 1));
+}
+
+TEST(Ptq, QuantizesAroundOperatorsThatStayFloat) {
+  const Graph graph = mixed_model();
+  const Dataset data = random_images(40);
+  const PtqResult result = quantize_ptq(graph, data, kNormalization, {.calibration_samples = 40});
+  std::map<std::string, bool> integer;
+  for (const Placement& p : placements(result.graph))
+    integer[result.graph.nodes[static_cast<std::size_t>(p.nodes[0])].name] = p.integer;
+  for (const char* name : {"stem", "swish", "pool", "se", "mix", "gelu", "gap", "fc"})
+    EXPECT_TRUE(integer.at(name)) << name;
+  // What leads to the norm alone is not rounded before it.
+  for (const char* name : {"gate", "excite", "last", "centre", "square", "norm", "softmax"})
+    EXPECT_FALSE(integer.at(name)) << name;
+  EXPECT_LT(relative_error(logits_of(result.graph, data, result.indices, kNormalization),
+                           logits_of(graph, data, result.indices, kNormalization)),
+            0.05);
 }
 
 TEST(Ptq, AnnotatesWithTheObservedRanges) {
