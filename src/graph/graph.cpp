@@ -124,18 +124,23 @@ bool Graph::quantized() const {
   return std::ranges::any_of(values, [](const Value& v) { return v.quant.has_value(); });
 }
 
+bool is_parameter(const Graph& graph, const Node& node, std::size_t input) {
+  const Value& value = graph.value(node.inputs.at(input));
+  if (!value.constant) return false;
+  if (node.op == Op::kBatchNormalization) return input < 3;
+  return !is_binary(node.op) || value.constant->size() > 1;
+}
+
 std::int64_t parameter_count(const Graph& graph) {
-  // Running mean and variance are the fourth and fifth input of a batch norm: statistics, not parameters.
-  std::vector<bool> learnable(graph.values.size(), false);
+  std::vector<bool> learned(graph.values.size(), false);
   for (const Node& node : graph.nodes) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.op == Op::kBatchNormalization && i >= 3) continue;
-      learnable[static_cast<std::size_t>(node.inputs[i])] = true;
+      if (is_parameter(graph, node, i)) learned[static_cast<std::size_t>(node.inputs[i])] = true;
     }
   }
   std::int64_t count = 0;
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
-    if (learnable[i] && graph.values[i].constant) count += graph.values[i].constant->size();
+    if (learned[i]) count += graph.values[i].constant->size();
   }
   return count;
 }

@@ -24,10 +24,10 @@ FloatModel::FloatModel(const Graph& graph, bool fast_kernels)
       const Value& value = graph_.values[id];
       if (!value.constant || tensors_[id].defined()) continue;
       tensors_[id] = to_aten(*value.constant);
-      if (is_parameter(node.op, i)) {
+      if (is_parameter(graph_, node, i)) {
         tensors_[id].requires_grad_();
-        parameters_.push_back({value.name, tensors_[id], i == 1 && node.op != Op::kBatchNormalization});
-      } else if (is_statistic(node.op, i)) {
+        parameters_.push_back({value.name, tensors_[id], i == 1 && has_weight(node.op)});
+      } else if (node.op == Op::kBatchNormalization) {
         statistics_.push_back({value.name, tensors_[id]});
       }
     }
@@ -53,8 +53,8 @@ void FloatModel::make_steps() {
   std::vector<bool> read(graph_.values.size(), false);
   read[static_cast<std::size_t>(graph_.output)] = true;
   for (Step& step : std::views::reverse(steps_)) {
-    for (const ValueId id : {step.group.input, step.group.residual}) {
-      if (id == kNoValue || graph_.value(id).constant || read[static_cast<std::size_t>(id)]) continue;
+    for (const ValueId id : flowing_inputs(graph_, step.group)) {
+      if (read[static_cast<std::size_t>(id)]) continue;
       read[static_cast<std::size_t>(id)] = true;
       step.finished.push_back(id);
     }
@@ -112,11 +112,14 @@ at::Tensor FloatModel::run_step(const Step& step) {
     case Op::kGemm:
       y = run_gemm(anchor, x);
       break;
+    case Op::kMatMul:
+      y = run_matmul(anchor, x);
+      break;
     case Op::kBatchNormalization:
       y = normalize(anchor, x);
       break;
     default:
-      y = apply_operator(anchor, x, anchor.op == Op::kAdd ? tensor(group.residual) : at::Tensor());
+      y = run_operator(anchor);
   }
   if (finished) return y;
   if (step.pool >= 0) return relu_pool(y);
@@ -124,7 +127,7 @@ at::Tensor FloatModel::run_step(const Step& step) {
   if (group.activation >= 0) {
     const Node& activation = node(group.activation);
     // The group's own intermediate result: nobody else sees it, so ReLU may overwrite it.
-    y = activation.op == Op::kRelu ? at::relu_(y) : apply_operator(activation, y, {});
+    y = activation.op == Op::kRelu ? at::relu_(y) : apply_operator(activation, {y});
   }
   return y;
 }
@@ -132,6 +135,21 @@ at::Tensor FloatModel::run_step(const Step& step) {
 at::Tensor FloatModel::run_gemm(const Node& gemm, const at::Tensor& x) {
   const at::Tensor weight = quantize_weight(gemm, tensor(gemm.inputs[1]), {});
   return at::linear(x, weight, quantize_bias(gemm, optional_input(gemm, 2)));
+}
+
+at::Tensor FloatModel::run_matmul(const Node& matmul, const at::Tensor& x) {
+  const at::Tensor weight = tensor(matmul.inputs[1]).t().contiguous();  // a row an output, as elsewhere
+  return at::linear(x, quantize_weight(matmul, weight, {}));
+}
+
+at::Tensor FloatModel::run_operator(const Node& op) {
+  std::vector<at::Tensor> operands;
+  for (const ValueId id : op.inputs) operands.push_back(tensor(id));
+  // Training wants logits, and the logarithms of Softmax's probabilities are logits of the same classes.
+  if (training_ && op.op == Op::kSoftmax && op.output == graph_.output) {
+    return at::log_softmax(operands[0], op.as<AxisAttributes>().axis);
+  }
+  return apply_operator(op, operands);
 }
 
 at::Tensor FloatModel::convolve_any(const Node& conv, const at::Tensor& x, const at::Tensor& weight,

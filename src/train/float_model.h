@@ -21,8 +21,9 @@ class FloatModel : public Model {
   at::Tensor run(const at::Tensor& images, bool training);
 
  protected:
-  /// QAT replaces weights and values by fake-quantized ones here. `factor` is gamma / sigma where batch norm
-  /// is folded into the weight, else undefined.
+  /// QAT replaces weights and values by fake-quantized ones here. The first dimension of `weight` is the
+  /// outputs', MatMul's too. `factor` is gamma / sigma where batch norm is folded into the weight, else
+  /// undefined.
   virtual at::Tensor quantize_weight(const Node& /*node*/, const at::Tensor& weight,
                                      const at::Tensor& /*factor*/) {
     return weight;
@@ -52,6 +53,8 @@ class FloatModel : public Model {
   at::Tensor run_convolution(const Step& step, bool& activated);
   at::Tensor run_folded(const FusedGroup& group);
   at::Tensor run_gemm(const Node& gemm, const at::Tensor& x);
+  at::Tensor run_matmul(const Node& matmul, const at::Tensor& x);
+  at::Tensor run_operator(const Node& op);
   at::Tensor normalize(const Node& node, const at::Tensor& x) const;
   at::Tensor convolve_any(const Node& conv, const at::Tensor& x, const at::Tensor& weight,
                           const at::Tensor& bias) const;

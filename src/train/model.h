@@ -43,9 +43,4 @@ class Model {
   std::vector<NamedTensor> statistics_;
 };
 
-/// Whether a constant input of a node is learned: weights, biases, batch-norm scale and bias.
-bool is_parameter(Op op, std::size_t input);
-/// Whether it is a running mean or variance.
-bool is_statistic(Op op, std::size_t input);
-
 }  // namespace octavo::train_detail

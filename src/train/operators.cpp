@@ -1,6 +1,8 @@
 #include "operators.h"
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "octavo/core/error.h"
 
@@ -38,6 +40,40 @@ at::Tensor average_pool(const at::Tensor& x, const PoolAttributes& a) {
   return sum / at::avg_pool2d(counted, a.kernel, a.strides, 0, a.ceil_mode, false, 1);
 }
 
+at::Tensor reduce_mean(const at::Tensor& x, const ReduceAttributes& a) {
+  return a.axes.empty() ? x : x.mean(a.axes, a.keep_dims);
+}
+
+at::Tensor slice(at::Tensor x, const SliceAttributes& a) {
+  for (std::int64_t i = 1; i < x.dim(); ++i) {
+    const auto k = static_cast<std::size_t>(i);
+    if (a.steps[k] > 0) {
+      x = x.slice(i, a.starts[k], std::min(a.ends[k], x.size(i)), a.steps[k]);
+      continue;
+    }
+    // ATen slices forwards only: take the same elements from the last one on, then turn them round.
+    const std::int64_t stride = -a.steps[k];
+    const std::int64_t span = a.starts[k] - std::max<std::int64_t>(a.ends[k], -1);
+    const std::int64_t least = a.starts[k] - (span - 1) / stride * stride;
+    x = x.slice(i, least, a.starts[k] + 1, stride).flip(i);
+  }
+  return x;
+}
+
+at::Tensor pad(const at::Tensor& x, const PadAttributes& a) {
+  std::vector<std::int64_t> pads;  // last dimension first
+  for (std::size_t i = a.before.size() - 1; i > 0; --i) {
+    pads.push_back(a.before[i]);
+    pads.push_back(a.after[i]);
+  }
+  return at::constant_pad_nd(x, pads, a.value);
+}
+
+at::Tensor reshape(const at::Tensor& x, Shape shape) {
+  shape[0] = x.size(0);
+  return x.reshape(shape);
+}
+
 }  // namespace
 
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -49,7 +85,9 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Ten
                     std::array<std::int64_t, 2>{}, a.dilations, a.group);
 }
 
-at::Tensor apply_operator(const Node& node, const at::Tensor& x, const at::Tensor& other) {
+at::Tensor apply_operator(const Node& node, const std::vector<at::Tensor>& operands) {
+  const at::Tensor& x = operands.at(0);
+  const auto scalars = [&]() -> const ScalarAttributes& { return node.as<ScalarAttributes>(); };
   switch (node.op) {
     case Op::kRelu:
       return at::relu(x);
@@ -57,19 +95,67 @@ at::Tensor apply_operator(const Node& node, const at::Tensor& x, const at::Tenso
       const auto& bounds = node.as<ClipAttributes>();
       return at::clamp(x, bounds.min, bounds.max);
     }
+    case Op::kLeakyRelu:
+      return at::leaky_relu(x, scalars().alpha);
+    case Op::kPRelu:
+      return at::where(x < 0, operands.at(1) * x, x);
+    case Op::kSigmoid:
+      return at::sigmoid(x);
+    case Op::kHardSigmoid:
+      return at::clamp(x * scalars().alpha + scalars().beta, 0, 1);
+    case Op::kHardSwish:
+      return at::hardswish(x);
+    case Op::kSilu:
+      return at::silu(x);
+    case Op::kGelu:
+      return at::gelu(x);
+    case Op::kErf:
+      return at::erf(x);
+    case Op::kSqrt:
+      return at::sqrt(x);
+    case Op::kPow:
+      return at::pow(x, scalars().alpha);
     case Op::kAdd:
-      return x + other;
+      return x + operands.at(1);
+    case Op::kSub:
+      return x - operands.at(1);
+    case Op::kMul:
+      return x * operands.at(1);
+    case Op::kDiv:
+      return x / operands.at(1);
     case Op::kMaxPool:
       return max_pool(x, node.as<PoolAttributes>());
     case Op::kAveragePool:
       return average_pool(x, node.as<PoolAttributes>());
     case Op::kGlobalAveragePool:
       return x.mean({2, 3}, true);
+    case Op::kGlobalMaxPool:
+      return x.amax({2, 3}, true);
+    case Op::kReduceMean:
+      return reduce_mean(x, node.as<ReduceAttributes>());
+    case Op::kConcat:
+      return at::cat(operands, node.as<AxisAttributes>().axis);
+    case Op::kSlice:
+      return slice(x, node.as<SliceAttributes>());
+    case Op::kPad:
+      return pad(x, node.as<PadAttributes>());
+    case Op::kReshape:
+      return reshape(x, node.as<ReshapeAttributes>().shape);
+    case Op::kTranspose:
+      return x.permute(node.as<TransposeAttributes>().permutation);
     case Op::kFlatten:
       return x.flatten(1);
-    default:
-      throw Error(ErrorCode::kInternal, node.name, to_string(node.op) + " has parameters of its own");
+    case Op::kSoftmax:
+      return at::softmax(x, node.as<AxisAttributes>().axis);
+    case Op::kLogSoftmax:
+      return at::log_softmax(x, node.as<AxisAttributes>().axis);
+    case Op::kConv:
+    case Op::kGemm:
+    case Op::kMatMul:
+    case Op::kBatchNormalization:
+      break;
   }
+  throw Error(ErrorCode::kInternal, node.name, to_string(node.op) + " has parameters of its own");
 }
 
 at::Tensor to_aten(const Tensor& constant) {

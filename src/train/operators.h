@@ -3,19 +3,22 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
+#include <vector>
 
 #include "octavo/graph/graph.h"
 
 namespace octavo::train_detail {
 
+/// Conv, Gemm and MatMul: input 1 is a weight that multiplies.
+inline bool has_weight(Op op) { return op == Op::kConv || op == Op::kGemm || op == Op::kMatMul; }
+
 /// Conv: x [N, C, H, W], weight [M, C/group, kH, kW], bias [M] or undefined.
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                     const ConvAttributes& attributes);
 
-/// Operators without parameters (Relu, Clip, MaxPool, AveragePool, GlobalAveragePool, Flatten) and Add, whose
-/// second operand is `other`. Throws kInternal for the others.
-at::Tensor apply_operator(const Node& node, const at::Tensor& x, const at::Tensor& other);
+/// Any operator but Conv, Gemm, MatMul and BatchNormalization, which quantization treats apart (kInternal),
+/// on its operands in order, constants included.
+at::Tensor apply_operator(const Node& node, const std::vector<at::Tensor>& operands);
 
 /// The constant as an ATen tensor of its own; four-dimensional ones in channels-last memory format.
 at::Tensor to_aten(const Tensor& constant);

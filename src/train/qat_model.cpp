@@ -7,6 +7,7 @@
 #include "octavo/core/error.h"
 #include "octavo/quantize/observer.h"
 #include "octavo/quantize/ptq.h"
+#include "operators.h"
 #include "trainer.h"
 
 namespace octavo::train_detail {
@@ -34,18 +35,37 @@ QuantParams params_of(const at::Tensor& range, const at::Tensor& scale, const Qu
   return activation_params(stored[2], static_cast<std::int32_t>(stored[3]), grid.qmin, grid.qmax);
 }
 
+/// Whose parameters each value of `folded` has, by name: annotate() itself says so when every value that it
+/// asks parameters of brings a scale of its own.
+std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t weight_qmax) {
+  std::map<std::string, QuantParams> marks;
+  std::map<float, std::string> marked;
+  for (const ValueId id : quantized_activations(folded)) {
+    const auto mark = static_cast<float>(marks.size() + 1);
+    marks[folded.value(id).name] = activation_params(mark, 0);
+    marked[mark] = folded.value(id).name;
+  }
+  annotate(folded, marks, weight_qmax);
+  std::map<std::string, std::string> owners;
+  for (const Value& value : folded.values) {
+    if (value.quant && !value.constant) owners[value.name] = marked.at(value.quant->scale());
+  }
+  return owners;
+}
+
 }  // namespace
 
 QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
                    const QatConfig& config)
     : FloatModel(graph, resolved_precision(config.train) == "fp32"),
       config_(config),
-      quantized_(graph.values.size(), false) {
+      owners_(graph.values.size(), kNoValue) {
   Graph folded = fold_batch_norm(graph);
   annotate(folded, activations, config.weight_qmax);
-  for (const Value& value : folded.values) {
-    const ValueId id = graph.find_value(value.name);
-    if (id != kNoValue && value.quant) quantized_[static_cast<std::size_t>(id)] = true;
+  for (const auto& [name, owner] : parameter_owners(folded, config.weight_qmax))
+    owners_[static_cast<std::size_t>(graph.find_value(name))] = graph.find_value(owner);
+  for (const Node& node : folded.nodes) {
+    if (has_weight(node.op) && folded.value(node.inputs[1]).quant) quantized_nodes_.insert(node.name);
   }
   for (const ValueId folded_id : quantized_activations(folded)) {
     const Value& value = folded.value(folded_id);
@@ -63,17 +83,12 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
     }
     activations_.emplace(graph.find_value(value.name), std::move(activation));
   }
-  for (std::size_t id = 0; id < graph.values.size(); ++id) owner_.push_back(static_cast<ValueId>(id));
-  for (const Node& node : graph.nodes) {
-    const bool shares = !activations_.contains(node.output) && quantized(node.output);
-    if (shares)
-      owner_[static_cast<std::size_t>(node.output)] = owner_[static_cast<std::size_t>(node.inputs[0])];
-  }
   if (!config.learnable_scales) return;
   for (const Node& node : graph.nodes) {
-    const bool has_weight = node.op == Op::kConv || node.op == Op::kGemm;
-    if (!has_weight || !quantized(node.inputs[0]) || weight_scales_.contains(node.inputs[1])) continue;
-    at::Tensor scale = weight_scales(tensor(node.inputs[1]), config.weight_qmax).requires_grad_();
+    if (!quantized_nodes_.contains(node.name) || weight_scales_.contains(node.inputs[1])) continue;
+    const at::Tensor& weight = tensor(node.inputs[1]);
+    at::Tensor scale = weight_scales(node.op == Op::kMatMul ? weight.t() : weight, config.weight_qmax);
+    scale.requires_grad_();
     parameters_.push_back({graph.value(node.inputs[1]).name + ".scale", scale});
     weight_scales_.emplace(node.inputs[1], std::move(scale));
   }
@@ -122,7 +137,7 @@ void QatModel::update_range(Activation& activation, const at::Tensor& y) const {
 
 at::Tensor QatModel::quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) {
   weight_scale_ = at::Tensor();
-  if (!quantized(node.inputs[0])) return weight;
+  if (!quantized_nodes_.contains(node.name)) return weight;
   const std::int32_t qmax = config_.weight_qmax;
   const QuantGrid grid{0, -qmax, qmax};
   double scale_gradient = 1;
@@ -146,7 +161,7 @@ at::Tensor QatModel::quantize_bias(const Node& node, const at::Tensor& bias) {
 }
 
 at::Tensor QatModel::value_scale(ValueId id) const {
-  const Activation& activation = activations_.at(owner_[static_cast<std::size_t>(id)]);
+  const Activation& activation = activations_.at(owner(id));
   if (activation.scale.defined()) return activation.scale.detach().clamp_min(kMinScale);
   return activation.range.slice(0, 2, 3);
 }

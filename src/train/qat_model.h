@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "fake_quantize.h"
@@ -43,14 +44,14 @@ class QatModel final : public FloatModel {
   at::Tensor value_scale(ValueId id) const;
   void update_range(Activation& activation, const at::Tensor& y) const;
   void use_learned_weight_scales(const Graph& trained, Graph& folded) const;
-  bool quantized(ValueId id) const { return quantized_[static_cast<std::size_t>(id)]; }
+  ValueId owner(ValueId id) const { return owners_[static_cast<std::size_t>(id)]; }
 
   QatConfig config_;
   std::map<ValueId, at::Tensor>* recorded_ = nullptr;
   bool freeze_observers_ = false;
-  std::vector<bool> quantized_;  ///< By value id: carries parameters, its own or shared.
-  std::vector<ValueId> owner_;   ///< By value id: whose parameters it shares; MaxPool and Flatten do.
-  at::Tensor weight_scale_;      ///< Of the weight that quantize_weight() made last.
+  std::vector<ValueId> owners_;            ///< By value id: whose parameters it has; kNoValue: it has none.
+  std::set<std::string> quantized_nodes_;  ///< Names of those whose weight is quantized.
+  at::Tensor weight_scale_;                ///< Of the weight that quantize_weight() made last.
   std::map<ValueId, Activation> activations_;
   std::map<ValueId, at::Tensor>
       weight_scales_;  ///< LSQ, by weight: of the weight before batch norm is folded.

@@ -86,8 +86,12 @@ void infer_shapes(Graph& graph);
 /// parameters are valid.
 void validate(const Graph& graph);
 
-/// Learnable parameters and nothing else: weights, biases, batch-norm scale and bias (not its running
-/// statistics).
+/// Whether training learns input `input` of `node`, which is a constant: weights, biases, slopes, batch-norm
+/// scale and bias (not its running statistics), and factors and shifts of more than one element. A single
+/// number is part of a formula.
+bool is_parameter(const Graph& graph, const Node& node, std::size_t input);
+
+/// How many numbers are learned.
 std::int64_t parameter_count(const Graph& graph);
 
 /// Multiply-accumulates of convolutions and matrix products for one image.
