@@ -41,7 +41,9 @@ void cmd_data(Session& session) {
   }
   const std::string note = origin_note(data.pair);
   std::printf("%s, from %s\n", train.name.c_str(), train.source.c_str());
-  std::printf("%s\n", note.empty() ? "The official files." : note.c_str());
+  std::printf("%s\n", train.name == "image-folder" ? "Your own images."
+                      : note.empty()               ? "The official files."
+                                                   : note.c_str());
   std::printf("images of %lld x %lld x %lld (channels, height, width)\n",
               static_cast<long long>(train.channels), static_cast<long long>(train.height),
               static_cast<long long>(train.width));

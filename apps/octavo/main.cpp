@@ -86,7 +86,8 @@ constexpr std::array kCommands{
     CommandRow{kData, "data", "Find or download a data set, check it and describe it",
                "Examples:\n"
                "  octavo data --dataset cifar10\n"
-               "  octavo data --dataset cifar10 --data cifar-10-binary.tar.gz --json",
+               "  octavo data --dataset cifar10 --data cifar-10-binary.tar.gz --json\n"
+               "  octavo data --dataset image-folder --data images/ --image-size 224 --resize 256",
                nullptr, false, false, true, false, cmd_data},
 };
 
@@ -104,7 +105,7 @@ struct Typed {
 };
 
 std::string value_name(const SettingValue& value) {
-  static const char* const kNames[] = {"", "N", "X", "TEXT", "N,N..."};
+  static const char* const kNames[] = {"", "N", "X", "TEXT", "N,N...", "X,X..."};
   return kNames[value.index()];
 }
 

@@ -25,7 +25,7 @@ const std::vector<std::pair<std::string, Schedule>>& schedules() {
 template <typename T>
 SettingValue to_value(const T& field) {
   if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, double> || std::is_same_v<T, std::string> ||
-                std::is_same_v<T, std::vector<std::int64_t>>) {
+                std::is_same_v<T, std::vector<std::int64_t>> || std::is_same_v<T, std::vector<double>>) {
     return field;
   } else if constexpr (std::is_integral_v<T>) {
     return static_cast<std::int64_t>(field);
@@ -45,7 +45,7 @@ SettingValue to_value(const T& field) {
 template <typename T>
 void from_value(T& field, const SettingValue& value) {
   if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, double> || std::is_same_v<T, std::string> ||
-                std::is_same_v<T, std::vector<std::int64_t>>) {
+                std::is_same_v<T, std::vector<std::int64_t>> || std::is_same_v<T, std::vector<double>>) {
     field = std::get<T>(value);
   } else if constexpr (std::is_integral_v<T>) {
     field = static_cast<T>(std::get<std::int64_t>(value));
@@ -128,9 +128,11 @@ void add_run(std::vector<Setting>& table, Settings& s) {
 void add_data(std::vector<Setting>& table, Settings& s) {
   Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kVerify | kData, false);
   // Not defining: what was read is told apart by its hash.
-  rows.choice(
-      "dataset", "--dataset", s.data.dataset, {"cifar10", "fashion-mnist", "mnist", "auto"},
-      "Data set; auto takes CIFAR-10, or Fashion-MNIST where there is neither CIFAR-10 nor a network");
+  rows.choice("dataset", "--dataset", s.data.dataset,
+              {"cifar10", "fashion-mnist", "mnist", "image-folder", "auto"},
+              "Data set; auto takes what is in --data, else CIFAR-10, or Fashion-MNIST where there is "
+              "neither CIFAR-10 nor a "
+              "network");
   rows.add("path", "--data", s.data.path,
            "Folder or archive with the data (empty: $OCTAVO_DATA, cache, download)");
   rows.add("download", "--download", s.data.allow_download, "Download CIFAR-10 (162 MiB) if it is not found");
@@ -140,6 +142,15 @@ void add_data(std::vector<Setting>& table, Settings& s) {
               "Use the first so many training images (0: all)");
   rows.number("test_limit", "--test-limit", s.test_limit, 0, kUnbounded,
               "Use the first so many test images (0: all)");
+  rows.number("image_size", "--image-size", s.image_size, 0, 65536,
+              "Height and width that images of a folder are cut to, pixels (0: the model's)");
+  rows.number("resize", "--resize", s.data.images.resize, 0, 65536,
+              "Their shorter side before that, pixels (0: as small as covers the cut)");
+  rows.number("mean", "--mean", s.mean, -1e6, 1e6,
+              "Mean of the normalization, one a channel, of pixels from 0 to 1 (empty: the model's, else the "
+              "data set's)")
+      .defines_result = true;
+  rows.number("std", "--std", s.std, 1e-6, 1e6, "Deviation likewise").defines_result = true;
 }
 
 void add_optimizer(Rows& rows, const std::string& prefix, OptimizerConfig& o) {

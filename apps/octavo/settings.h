@@ -26,6 +26,9 @@ struct Settings {
   std::uint64_t seed = 42;
   // [data]
   DataRequest data;
+  std::int64_t image_size = 0;  ///< Of image folders; 0: the model's.
+  std::vector<double> mean;     ///< Of the normalization; empty: the model's, else the data set's.
+  std::vector<double> std;
   std::int64_t train_limit = 0;
   std::int64_t test_limit = 0;
   // [model]
@@ -45,7 +48,8 @@ struct Settings {
 };
 
 /// A setting's value, whatever its type in Settings.
-using SettingValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+using SettingValue =
+    std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>>;
 
 /// Commands, as bits: which of them a setting is a flag of.
 enum Command : unsigned {

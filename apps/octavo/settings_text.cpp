@@ -16,8 +16,8 @@ namespace octavo::app {
 namespace {
 
 std::string type_name(const SettingValue& value) {
-  static const char* const kNames[] = {"true or false", "an integer", "a number", "text",
-                                       "a list of integers"};
+  static const char* const kNames[] = {"true or false", "an integer",         "a number",
+                                       "text",          "a list of integers", "a list of numbers"};
   return kNames[value.index()];
 }
 
@@ -28,7 +28,8 @@ bool parse_number(const std::string& text, T& number) {
   return error == std::errc() && rest == end;
 }
 
-bool parse_list(const std::string& text, std::vector<std::int64_t>& numbers) {
+template <typename T>
+bool parse_list(const std::string& text, std::vector<T>& numbers) {
   std::istringstream stream(text);
   for (std::string item; std::getline(stream, item, ',');) {
     item.erase(0, item.find_first_not_of(' '));
@@ -49,6 +50,10 @@ bool parse_as(const SettingValue& like, const std::string& text, SettingValue& v
   if (auto* list = std::get_if<std::vector<std::int64_t>>(&value)) {
     list->clear();
     return parse_list(text, *list);
+  }
+  if (auto* list = std::get_if<std::vector<double>>(&value)) {
+    list->clear();
+    return text.empty() || parse_list(text, *list);
   }
   value = text;
   return true;
@@ -83,6 +88,16 @@ bool convert(const SettingValue& like, const toml::node& node, SettingValue& val
     }
     return true;
   }
+  if (auto* list = std::get_if<std::vector<double>>(&value)) {
+    const toml::array* array = node.as_array();
+    if (array == nullptr) return false;
+    list->clear();
+    for (const toml::node& item : *array) {
+      if (!item.is_number()) return false;
+      list->push_back(*item.value<double>());
+    }
+    return true;
+  }
   const auto read = node.value_exact<std::string>();
   if (read) value = *read;
   return read.has_value();
@@ -96,6 +111,8 @@ bool in_range(const Setting& setting, const SettingValue& value) {
     return std::all_of(list->begin(), list->end(),
                        [&fits](std::int64_t x) { return fits(static_cast<double>(x)); });
   }
+  if (const auto* list = std::get_if<std::vector<double>>(&value))
+    return std::all_of(list->begin(), list->end(), fits);
   if (const auto* text = std::get_if<std::string>(&value)) {
     return setting.choices.empty() ||
            std::find(setting.choices.begin(), setting.choices.end(), *text) != setting.choices.end();
@@ -139,7 +156,9 @@ std::string toml_value(const SettingValue& value) {
   }
   std::string text = to_text(value);
   if (std::holds_alternative<double>(value) && text.find_first_of(".e") == std::string::npos) text += ".0";
-  return std::holds_alternative<std::vector<std::int64_t>>(value) ? "[" + text + "]" : text;
+  const bool list = std::holds_alternative<std::vector<std::int64_t>>(value) ||
+                    std::holds_alternative<std::vector<double>>(value);
+  return list ? "[" + text + "]" : text;
 }
 
 std::size_t edit_distance(const std::string& a, const std::string& b) {
@@ -197,7 +216,9 @@ std::string expectation(const Setting& setting) {
 std::string to_text(const SettingValue& value) {
   return std::visit(
       [](const auto& held) -> std::string {
-        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::vector<std::int64_t>>) {
+        using Held = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<Held, std::vector<std::int64_t>> ||
+                      std::is_same_v<Held, std::vector<double>>) {
           return fmt::format("{}", fmt::join(held, ", "));
         } else {
           return fmt::format("{}", held);

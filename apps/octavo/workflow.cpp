@@ -60,29 +60,52 @@ std::map<std::string, QuantParams> activations_of(const Graph& quantized) {
 }
 
 void limit(Dataset& split, std::int64_t count, const std::string& flag, std::vector<std::string>& notes) {
-  if (count == 0) return;
+  if (count == 0 || split.size() == 0) return;  // an empty split was not asked for
   if (count > split.size()) {
     throw Error(ErrorCode::kUsage, flag,
                 fmt::format("more images than there are; expected at most {}, got {} (0 takes all)",
                             split.size(), count));
   }
-  notes.push_back(
-      fmt::format("Only the first {} of {} {} images were used.", count, split.size(), split.split));
+  notes.push_back(fmt::format("Only the first {} {} images were used.", count, split.split));
   split = head(split, count);
 }
 
-LoadedData load_named(const Session& session, const std::string& dataset) {
+/// --mean and --std, if given.
+void apply_normalization(const Settings& settings, LoadedData& data) {
+  if (settings.mean.empty() && settings.std.empty()) return;
+  const auto channels = static_cast<std::size_t>(data.pair.train.channels);
+  if (settings.mean.size() != channels || settings.std.size() != channels) {
+    throw Error(ErrorCode::kUsage, "--mean, --std",
+                fmt::format("expected {} numbers each, one a channel, got {} and {}", channels,
+                            settings.mean.size(), settings.std.size()));
+  }
+  data.pair.normalization = {.mean = {settings.mean.begin(), settings.mean.end()},
+                             .std = {settings.std.begin(), settings.std.end()}};
+  data.normalization_asked = true;
+}
+
+LoadedData load_named(const Session& session, const std::string& dataset, ImageFolderConfig images) {
   LoadedData data;
   DataRequest request = session.settings.data;
   request.dataset = dataset;
   request.stop = session.stop;
+  images.resize = request.images.resize;
+  images.train_limit = session.settings.train_limit;
+  images.test_limit = session.settings.test_limit;
+  images.stop = session.stop;
+  images.on_image = [&session](std::int64_t done, std::int64_t total) {
+    session.console.bar("images", static_cast<double>(done) / static_cast<double>(total),
+                        fmt::format("{} of {}", done, total));
+  };
+  request.images = std::move(images);
   request.on_note = [&session](const std::string& note) { session.console.line(note); };
   request.on_progress = [&session](const DownloadProgress& p) {
     const double part = p.total == 0 ? 0 : static_cast<double>(p.received) / static_cast<double>(p.total);
     session.console.bar("download", part, bytes_text(p.received));
   };
   data.pair = load_dataset(request);
-  if (dataset == "auto" && data.pair.train.name != "cifar10") {
+  apply_normalization(session.settings, data);
+  if (dataset == "auto" && request.path.empty() && data.pair.train.name != "cifar10") {
     data.notes.push_back("CIFAR-10 was neither found nor reachable; Fashion-MNIST stands in for it.");
   }
   limit(data.pair.train, session.settings.train_limit, "--train-limit", data.notes);
@@ -92,12 +115,26 @@ LoadedData load_named(const Session& session, const std::string& dataset) {
 
 }  // namespace
 
-LoadedData load_data(const Session& session) { return load_named(session, session.settings.data.dataset); }
+LoadedData load_data(const Session& session) {
+  const Settings& settings = session.settings;
+  return load_named(session, settings.data.dataset,
+                    {.height = settings.image_size, .width = settings.image_size});
+}
 
-LoadedData load_data_for(const Session& session, const Graph& model) {
+LoadedData load_data_for(const Session& session, const Graph& model, Splits splits) {
+  const Settings& settings = session.settings;
+  const Shape& input = model.value(model.input).shape;
+  if (settings.image_size != 0 && (settings.image_size != input[2] || settings.image_size != input[3])) {
+    throw Error(ErrorCode::kUsage, "--image-size",
+                fmt::format("the model takes {} x {} pixels; expected that or 0, got {}", input[2], input[3],
+                            settings.image_size));
+  }
   const auto own = model.metadata.find("octavo.dataset");
-  if (session.dataset_given || own == model.metadata.end()) return load_data(session);
-  return load_named(session, own->second);
+  std::string dataset = settings.data.dataset;
+  if (!session.dataset_given && own != model.metadata.end()) dataset = own->second;
+  if (!session.dataset_given && own == model.metadata.end() && !settings.data.path.empty()) dataset = "auto";
+  return load_named(session, dataset,
+                    {.channels = input[1], .height = input[2], .width = input[3], .splits = splits});
 }
 
 std::string origin_note(const DatasetPair& pair) {
@@ -131,17 +168,30 @@ TrainResult train_base(const Session& session, const LoadedData& data,
 
 QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Graph& base) {
   PtqConfig config = ptq_config(session.settings);
+  const Dataset& images = data.pair.train;
+  if (images.name == "image-folder" && images.size() < config.calibration_samples) {
+    config.calibration_samples = images.size();
+    session.console.line(fmt::format("ptq: calibrates on all {} images of {}", images.size(), images.source));
+  }
+  const Normalization normalization = normalization_of(base, data);
   config.on_progress = [&session](std::int64_t done, std::int64_t total) {
     throw_if_stopped(session.stop);
     session.console.bar("calibrate", static_cast<double>(done) / static_cast<double>(total),
                         fmt::format("{} of {} images", done, total));
   };
-  PtqResult result = quantize_ptq(base, data.pair.train, normalization_of(base, data.pair), config);
+  PtqResult result = quantize_ptq(base, images, normalization, config);
+  // The file says how its input is made, and what its outputs mean: an imported model's metadata may not.
+  set_normalization(result.graph, normalization);
+  if (get_class_names(base).empty() &&
+      std::ssize(images.class_names) == base.value(base.output).shape.back()) {
+    set_class_names(result.graph, images.class_names);
+  }
   stamp(result.graph, session, data, "ptq", kPtq);
   QuantizedPtq ptq{.graph = std::move(result.graph),
                    .calibration_images = static_cast<std::int64_t>(result.indices.size()),
-                   .shared_images = count_shared_images(data.pair.train, result.indices, data.pair.test)};
-  ptq.graph.metadata["octavo.calibration_images_in_test"] = std::to_string(ptq.shared_images);
+                   .shared_images = count_shared_images(images, result.indices, data.pair.test)};
+  if (data.pair.test.size() > 0)
+    ptq.graph.metadata["octavo.calibration_images_in_test"] = std::to_string(ptq.shared_images);
   return ptq;
 }
 
@@ -173,14 +223,15 @@ QatResult make_qat(const Session& session, const LoadedData& data, const Graph& 
   config.train.checkpoint = checkpoint;
   connect(config.train, session, sinks);
   QatResult result = train_quantized(base, activations_of(ptq), data.pair.train, &data.pair.test,
-                                     normalization_of(base, data.pair), config);
+                                     normalization_of(base, data), config);
   for (const auto& [key, value] : ptq.metadata) result.graph.metadata.emplace(key, value);
   stamp(result.graph, session, data, "qat", kQat);
   return result;
 }
 
-Normalization normalization_of(const Graph& model, const DatasetPair& pair) {
-  return get_normalization(model).value_or(pair.normalization);
+Normalization normalization_of(const Graph& model, const LoadedData& data) {
+  const Normalization& other = data.pair.normalization;
+  return data.normalization_asked ? other : get_normalization(model).value_or(other);
 }
 
 Variant evaluate_file(const Session& session, const LoadedData& data, const std::filesystem::path& path,
@@ -193,7 +244,7 @@ Variant evaluate_file(const Session& session, const LoadedData& data, const std:
   variant.file = path.filename().string();
   variant.size_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
   variant.accuracy = evaluate(
-      model, data.pair.test, normalization_of(graph, data.pair),
+      model, data.pair.test, normalization_of(graph, data),
       [&session, &name](std::int64_t done, std::int64_t total) {
         session.console.bar("evaluate " + name, static_cast<double>(done) / static_cast<double>(total),
                             fmt::format("{} of {} images", done, total));

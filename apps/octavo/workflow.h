@@ -16,13 +16,16 @@ namespace octavo::app {
 
 struct LoadedData {
   DatasetPair pair;
-  std::vector<std::string> notes;  ///< What a reader of results must know: a stand-in data set, limits.
+  std::vector<std::string> notes;    ///< What a reader of results must know: a stand-in data set, limits.
+  bool normalization_asked = false;  ///< By --mean and --std: it wins over a model's own.
 };
 
 /// Finds and reads the data set of the settings, cut to the limits.
 LoadedData load_data(const Session& session);
-/// As above, by default the data set that `model` was made from.
-LoadedData load_data_for(const Session& session, const Graph& model);
+/// As above, by default the data set that `model` was made from, or, where the model does not say and a
+/// folder was given, whatever lies there. Images of a folder come in the size of the model's input, and of
+/// them the splits asked for alone.
+LoadedData load_data_for(const Session& session, const Graph& model, Splits splits = Splits::kBoth);
 
 /// One sentence if the files are not the official ones, else empty.
 std::string origin_note(const DatasetPair& pair);
@@ -54,8 +57,8 @@ std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData
 QatResult make_qat(const Session& session, const LoadedData& data, const Graph& base, const Graph& ptq,
                    const std::filesystem::path& checkpoint, const TrainSinks& sinks);
 
-/// Normalization of a model: its own, else the data set's.
-Normalization normalization_of(const Graph& model, const DatasetPair& pair);
+/// Normalization of a model: what was asked for, else its own, else the data set's.
+Normalization normalization_of(const Graph& model, const LoadedData& data);
 
 /// Reads `path` back and measures accuracy and size with the runtime.
 Variant evaluate_file(const Session& session, const LoadedData& data, const std::filesystem::path& path,
