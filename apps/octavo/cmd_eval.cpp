@@ -11,7 +11,7 @@
 namespace octavo::app {
 
 void cmd_eval(Session& session) {
-  const LoadedData data = load_data_for(session, load_onnx(session.files.front()), Splits::kTest);
+  const LoadedData data = load_data_for(session, load_onnx(session.files.front()), WantedSplits::kTest);
   const Dataset& test = data.pair.test;
   std::vector<Variant> variants;
   for (const auto& file : session.files) {

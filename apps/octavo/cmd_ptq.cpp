@@ -14,7 +14,7 @@ namespace octavo::app {
 void cmd_ptq(Session& session) {
   const auto output = output_file(session, "ptq.onnx");
   const Graph base = load_onnx(session.files.front());
-  const LoadedData data = load_data_for(session, base, Splits::kTrain);
+  const LoadedData data = load_data_for(session, base, WantedSplits::kTrain);
   QuantizedPtq ptq;
   const double seconds = timed([&] {
     ptq = make_ptq(session, data, base);

@@ -121,7 +121,7 @@ LoadedData load_data(const Session& session) {
                     {.height = settings.image_size, .width = settings.image_size});
 }
 
-LoadedData load_data_for(const Session& session, const Graph& model, Splits splits) {
+LoadedData load_data_for(const Session& session, const Graph& model, WantedSplits splits) {
   const Settings& settings = session.settings;
   const Shape& input = model.value(model.input).shape;
   if (settings.image_size != 0 && (settings.image_size != input[2] || settings.image_size != input[3])) {

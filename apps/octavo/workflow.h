@@ -25,7 +25,8 @@ LoadedData load_data(const Session& session);
 /// As above, by default the data set that `model` was made from, or, where the model does not say and a
 /// folder was given, whatever lies there. Images of a folder come in the size of the model's input, and of
 /// them the splits asked for alone.
-LoadedData load_data_for(const Session& session, const Graph& model, Splits splits = Splits::kBoth);
+LoadedData load_data_for(const Session& session, const Graph& model,
+                         WantedSplits splits = WantedSplits::kBoth);
 
 /// One sentence if the files are not the official ones, else empty.
 std::string origin_note(const DatasetPair& pair);

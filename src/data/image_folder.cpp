@@ -236,11 +236,11 @@ DatasetPair read_image_folder(const fs::path& path, const ImageFolderConfig& con
         ErrorCode::kIo, path.string(),
         fmt::format("{}; {}", fs::exists(path, ignored) ? "is no folder" : "no such folder", kExpected));
   }
-  const bool want_train = config.splits != Splits::kTest;
-  const bool want_test = config.splits != Splits::kTrain;
+  const bool want_train = config.splits != WantedSplits::kTest;
+  const bool want_test = config.splits != WantedSplits::kTrain;
   std::optional<fs::path> train = split_folder(path, {"train"});
   std::optional<fs::path> test = split_folder(path, {"val", "test", "validation", "valid"});
-  if (!train && !test && config.splits != Splits::kBoth) (want_train ? train : test) = path;
+  if (!train && !test && config.splits != WantedSplits::kBoth) (want_train ? train : test) = path;
   if ((want_train && !train) || (want_test && !test)) {
     throw Error(ErrorCode::kBadInput, path.string(),
                 fmt::format("has no {} images; {}", want_train && !train ? "training" : "test", kExpected));

@@ -12,7 +12,9 @@ using testing::jpeg_bytes;
 using testing::put_image;
 using testing::TempFolder;
 
-ImageFolderConfig eight(Splits splits = Splits::kBoth) { return {.height = 8, .width = 8, .splits = splits}; }
+ImageFolderConfig eight(WantedSplits splits = WantedSplits::kBoth) {
+  return {.height = 8, .width = 8, .splits = splits};
+}
 
 /// train/ with classes "a b" (3 images) and "z" (1), val/ with one of each, of different sizes and names.
 void fill(const TempFolder& folder) {
@@ -69,11 +71,11 @@ TEST(ImageFolder, OneSplitIsEnoughWhereOneIsAskedFor) {
   const TempFolder folder;
   put_image(folder / "cats/1.png", grey_png(10, 8, 8));
   put_image(folder / "dogs/1.png", grey_png(20, 8, 8));
-  const DatasetPair calibration = read_image_folder(folder.path(), eight(Splits::kTrain));
+  const DatasetPair calibration = read_image_folder(folder.path(), eight(WantedSplits::kTrain));
   EXPECT_EQ(calibration.train.size(), 2);
   EXPECT_EQ(calibration.test.size(), 0);
   EXPECT_EQ(calibration.test.class_names, calibration.train.class_names);
-  const DatasetPair evaluation = read_image_folder(folder.path(), eight(Splits::kTest));
+  const DatasetPair evaluation = read_image_folder(folder.path(), eight(WantedSplits::kTest));
   EXPECT_EQ(evaluation.train.size(), 0);
   EXPECT_EQ(evaluation.test.labels, (std::vector<std::int32_t>{0, 1}));
   expect_error(ErrorCode::kBadInput, {"no training images", "train/ and val/"},
@@ -84,17 +86,17 @@ TEST(ImageFolder, OnlyTheSplitAskedForIsRead) {
   const TempFolder folder;
   fill(folder);
   put_image(folder / "val/z/broken.png", "no image");
-  EXPECT_EQ(read_image_folder(folder.path(), eight(Splits::kTrain)).train.size(), 4);
+  EXPECT_EQ(read_image_folder(folder.path(), eight(WantedSplits::kTrain)).train.size(), 4);
 }
 
 TEST(ImageFolder, CalibrationTakesImagesWithoutClasses) {
   const TempFolder folder;
   put_image(folder / "1.png", grey_png(10, 8, 8));
   put_image(folder / "2.png", grey_png(20, 8, 8));
-  EXPECT_EQ(read_image_folder(folder.path(), eight(Splits::kTrain)).train.labels,
+  EXPECT_EQ(read_image_folder(folder.path(), eight(WantedSplits::kTrain)).train.labels,
             (std::vector<std::int32_t>{0, 0}));
   expect_error(ErrorCode::kBadInput, {"no images", "one folder a class"},
-               [&] { read_image_folder(folder.path(), eight(Splits::kTest)); });
+               [&] { read_image_folder(folder.path(), eight(WantedSplits::kTest)); });
 }
 
 TEST(ImageFolder, BadFilesAreNamedAndCounted) {

@@ -24,7 +24,7 @@ DatasetPair read_cifar10(const std::filesystem::path& path);
 DatasetPair read_idx(const std::filesystem::path& folder, const std::string& name);
 
 /// Which splits a caller needs. Those of the classic data sets are read whole anyway.
-enum class Splits : std::uint8_t { kBoth, kTrain, kTest };
+enum class WantedSplits : std::uint8_t { kBoth, kTrain, kTest };
 
 struct ImageFolderConfig {
   std::int64_t channels = 3;  ///< 3 (RGB) or 1 (grey).
@@ -33,7 +33,7 @@ struct ImageFolderConfig {
   std::int64_t resize = 0;       ///< Shorter side before that; 0: as small as covers the window.
   std::int64_t train_limit = 0;  ///< Read so many images at most; 0: all.
   std::int64_t test_limit = 0;
-  Splits splits = Splits::kBoth;
+  WantedSplits splits = WantedSplits::kBoth;
   std::function<void(std::int64_t done, std::int64_t total)> on_image = {};
   std::stop_token stop = {};
 };
