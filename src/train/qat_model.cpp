@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "octavo/core/error.h"
-#include "octavo/quantize/observer.h"
 #include "octavo/quantize/ptq.h"
+#include "octavo/runtime/placement.h"
 #include "operators.h"
 #include "trainer.h"
 
@@ -33,6 +33,17 @@ QuantParams params_of(const at::Tensor& range, const at::Tensor& scale, const Qu
                              grid.qmax);
   }
   return activation_params(stored[2], static_cast<std::int32_t>(stored[3]), grid.qmin, grid.qmax);
+}
+
+Range range_of(const at::Tensor& y) {
+  const auto [least, greatest] = at::aminmax(y.detach());
+  return {least.item<float>(), greatest.item<float>()};
+}
+
+Range joined(const std::optional<Range>& a, Range b) {
+  if (!a) return b;
+  // Comparisons that let what is not a number through.
+  return {b.min >= a->min ? a->min : b.min, b.max <= a->max ? a->max : b.max};
 }
 
 /// Whose parameters each value of `folded` has, by name: annotate() itself says so when every value that it
@@ -64,6 +75,14 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
   annotate(folded, activations, config.weight_qmax);
   for (const auto& [name, owner] : parameter_owners(folded, config.weight_qmax))
     owners_[static_cast<std::size_t>(graph.find_value(name))] = graph.find_value(owner);
+  moved_.assign(graph.values.size(), false);
+  for (const FusedGroup& group : fuse(graph)) {
+    const Op op = graph.nodes[static_cast<std::size_t>(group.anchor)].op;
+    const std::vector<ValueId> inputs = flowing_inputs(graph, group);
+    moved_[static_cast<std::size_t>(group.output)] =
+        (op == Op::kConcat || moves_integers(graph, group)) &&
+        std::ranges::all_of(inputs, [&](ValueId id) { return owner(id) == owner(group.output); });
+  }
   for (const Node& node : folded.nodes) {
     if (has_weight(node.op) && folded.value(node.inputs[1]).quant) quantized_nodes_.insert(node.name);
   }
@@ -100,35 +119,47 @@ void QatModel::set_progress(double done) {
 }
 
 at::Tensor QatModel::quantize_value(ValueId id, const at::Tensor& y) {
-  at::Tensor result = fake_quantized(id, y);
+  at::Tensor result = on_grid(id, y);
   if (recorded_ != nullptr) (*recorded_)[id] = result;
   return result;
 }
 
-at::Tensor QatModel::fake_quantized(ValueId id, const at::Tensor& y) {
-  const auto found = activations_.find(id);
-  if (found == activations_.end()) return y;
-  Activation& activation = found->second;
+at::Tensor QatModel::on_grid(ValueId id, const at::Tensor& y) {
+  const ValueId whose = owner(id);
+  if (whose == kNoValue) return y;
+  Activation& activation = activations_.at(whose);
+  const bool observes = training_ && !freeze_observers_ && !activation.scale.defined();
+  if (whose == id && observes && !activation.parts) update_range(activation, range_of(y));
+  if (whose != id && moved_[static_cast<std::size_t>(id)]) return y;  // on the grid already
+  const at::Tensor result = fake_quantized(activation, y);
+  if (!observes) return result;
+  if (whose != id) {
+    // A part of what the owner joins later: it is seen here, where nothing is clipped yet.
+    activation.parts = joined(activation.parts, range_of(y));
+  } else if (activation.parts) {
+    update_range(activation, joined(activation.parts, range_of(y)));  // from the next step on, for all parts
+    activation.parts.reset();
+  }
+  return result;
+}
+
+at::Tensor QatModel::fake_quantized(const Activation& activation, const at::Tensor& y) {
   if (activation.scale.defined()) {
     const double count = static_cast<double>(y.numel() / y.size(0)) * activation.grid.qmax;
     return fake_quantize(y, activation.scale.clamp_min(kMinScale), activation.grid, 1.0 / std::sqrt(count));
   }
-  if (training_ && !freeze_observers_) update_range(activation, y.detach());
   const auto* stored = activation.range.data_ptr<float>();
   QuantGrid grid = activation.grid;
   grid.zero_point = static_cast<std::int32_t>(stored[3]);
   return fake_quantize(y, at::full({1}, stored[2]), grid);
 }
 
-void QatModel::update_range(Activation& activation, const at::Tensor& y) const {
-  const auto [least, greatest] = at::aminmax(y);
-  auto* stored = activation.range.data_ptr<float>();
-  const float min = least.item<float>();
-  const float max = greatest.item<float>();
-  if (!std::isfinite(min) || !std::isfinite(max))
+void QatModel::update_range(Activation& activation, Range seen) {
+  if (!std::isfinite(seen.min) || !std::isfinite(seen.max))
     return;  // the loss will not be finite either, and says so better
-  stored[0] += kRangeRate * (min - stored[0]);
-  stored[1] += kRangeRate * (max - stored[1]);
+  auto* stored = activation.range.data_ptr<float>();
+  stored[0] += kRangeRate * (seen.min - stored[0]);
+  stored[1] += kRangeRate * (seen.max - stored[1]);
   const QuantParams p = choose_activation_params({std::min(stored[0], 0.0F), std::max(stored[1], 0.0F)},
                                                  activation.grid.qmax + 1);
   stored[2] = p.scale();

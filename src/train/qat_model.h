@@ -2,11 +2,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "fake_quantize.h"
 #include "float_model.h"
+#include "octavo/quantize/observer.h"
 #include "octavo/train/trainer.h"
 
 namespace octavo::train_detail {
@@ -31,25 +33,29 @@ class QatModel final : public FloatModel {
   /// How a value that flows is quantized.
   struct Activation {
     std::string name;
-    at::Tensor range;  ///< [min, max, scale, zero point]: what a checkpoint has to keep.
-    at::Tensor scale;  ///< LSQ: learned; else undefined.
-    QuantGrid grid;    ///< The zero point is LSQ's; without it that of `range`.
+    at::Tensor range;                 ///< [min, max, scale, zero point]: what a checkpoint has to keep.
+    at::Tensor scale;                 ///< LSQ: learned; else undefined.
+    QuantGrid grid;                   ///< The zero point is LSQ's; without it that of `range`.
+    std::optional<Range> parts = {};  ///< Of values with these parameters that this step's owner will join.
   };
 
   at::Tensor quantize_value(ValueId id, const at::Tensor& y) override;
-  at::Tensor fake_quantized(ValueId id, const at::Tensor& y);
+  /// The value fake-quantized, if it is quantized; ranges see it.
+  at::Tensor on_grid(ValueId id, const at::Tensor& y);
   at::Tensor quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) override;
   at::Tensor quantize_bias(const Node& node, const at::Tensor& bias) override;
   /// The scale of a value with parameters, its own or shared.
   at::Tensor value_scale(ValueId id) const;
-  void update_range(Activation& activation, const at::Tensor& y) const;
+  static at::Tensor fake_quantized(const Activation& activation, const at::Tensor& y);
+  static void update_range(Activation& activation, Range seen);
   void use_learned_weight_scales(const Graph& trained, Graph& folded) const;
   ValueId owner(ValueId id) const { return owners_[static_cast<std::size_t>(id)]; }
 
   QatConfig config_;
   std::map<ValueId, at::Tensor>* recorded_ = nullptr;
   bool freeze_observers_ = false;
-  std::vector<ValueId> owners_;            ///< By value id: whose parameters it has; kNoValue: it has none.
+  std::vector<ValueId> owners_;  ///< By value id: whose parameters it has; kNoValue: it has none.
+  std::vector<bool> moved_;  ///< By value id: made of values with the same parameters, without arithmetic.
   std::set<std::string> quantized_nodes_;  ///< Names of those whose weight is quantized.
   at::Tensor weight_scale_;                ///< Of the weight that quantize_weight() made last.
   std::map<ValueId, Activation> activations_;

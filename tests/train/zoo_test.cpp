@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/quantize/observer.h"
 #include "octavo/quantize/ptq.h"
@@ -122,6 +123,36 @@ TEST_P(ZooTraining, QuantizationAwareStepGivesAModelThatRunsInIntegers) {
   EXPECT_NO_THROW(validate(trained));
   const CompiledModel compiled(trained, {.max_batch = kImages, .threads = 1, .observe = {}});
   EXPECT_EQ(compiled.precision(), "int8");
+  // Rounding parts simulation and integers, but by little. (A layer simulated with the wrong parameters, or
+  // not at all, is far off.)
+  const at::NoGradGuard no_gradients;
+  const at::Tensor simulated = model.run(x, false);
+  const at::Tensor integers = runtime_logits(trained, batch);
+  EXPECT_LT((simulated - integers).norm().item<float>(), 0.2F * integers.norm().item<float>());
+}
+
+// Parts that share the Concat's parameters are clipped before the Concat sees them: its range must follow
+// what they were, or it could never grow.
+TEST(QatModel, RangeOfAConcatFollowsItsParts) {
+  GraphBuilder b("joined", 3, 16, 16, 2);
+  const ConvAttributes three{.kernel = {3, 3}, .pads = {1, 1, 1, 1}};
+  const ValueId left = b.relu("relu1", b.conv("conv1", b.input(), 4, three, true));
+  const ValueId right = b.conv("conv2", b.input(), 4, three, true);
+  const ValueId both = b.concat("concat", {left, right});
+  const ValueId pooled = b.global_average_pool("gap", b.conv("conv3", both, 4, three, true));
+  const Graph graph = b.finish(b.gemm("fc", b.flatten("flatten", pooled), kClasses));
+  std::map<std::string, QuantParams> narrow;
+  for (const ValueId id : quantized_activations(graph))
+    narrow[graph.value(id).name] = activation_params(id == graph.input ? 0.02F : 1e-3F, 128);
+  QatModel model(graph, narrow, {});
+  const at::Tensor x = to_aten(images_for("resnet20"));
+  const at::NoGradGuard no_gradients;
+  for (int step = 0; step < 100; ++step) model.forward(x);
+  const QuantParams grown = *model.snapshot().value(model.snapshot().find_value("concat.out")).quant;
+  EXPECT_GT(grown.scale(), 1.5e-3F);
+  // Below 0 and above: a part that no Relu bounds must not be forgotten.
+  EXPECT_GT(grown.zero_point(), 64);
+  EXPECT_LT(grown.zero_point(), 192);
 }
 
 std::vector<std::string> cifar_forms() {
