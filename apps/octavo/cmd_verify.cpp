@@ -103,13 +103,13 @@ void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images,
 
 void cmd_verify(Session& session) {
   const Graph graph = load_onnx(session.files.front());
-  const LoadedData data = load_data_for(session, graph);
+  const LoadedData data = load_data_for(session, graph, WantedSplits::kTest);
   const Dataset& test = data.pair.test;
   const Settings& settings = session.settings;
   std::vector<std::int64_t> indices(
       static_cast<std::size_t>(std::min<std::int64_t>(settings.verify_images, test.size())));
   std::iota(indices.begin(), indices.end(), 0);
-  const Tensor input = normalized_batch(test, indices, normalization_of(graph, data.pair));
+  const Tensor input = normalized_batch(test, indices, normalization_of(graph, data));
   const auto images = static_cast<std::int64_t>(indices.size());
 
   std::vector<ProgramCheck> checks;

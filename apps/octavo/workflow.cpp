@@ -208,7 +208,7 @@ std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData
   std::vector<std::int64_t> indices =
       calibration_indices(data.pair.train, session.settings.ptq.calibration_samples, session.settings.seed);
   indices.resize(std::min(indices.size(), static_cast<std::size_t>(kImages)));
-  return measure_layer_quality(base, ptq, data.pair.train, normalization_of(base, data.pair), indices, 32,
+  return measure_layer_quality(base, ptq, data.pair.train, normalization_of(base, data), indices, 32,
                                [&session](std::int64_t done, std::int64_t total) {
                                  throw_if_stopped(session.stop);
                                  session.console.bar("layers",
