@@ -34,7 +34,8 @@ TEST(Help, TeachesEveryCommand) {
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_TRUE(contains(help.out, "Examples:")) << command;
     // inspect has no setting.
-    if (command != std::string("inspect")) EXPECT_TRUE(contains(help.out, "(default ")) << command;
+    const bool has_settings = command != std::string("inspect");
+    EXPECT_EQ(contains(help.out, "(default "), has_settings) << command;
   }
   const Finished all = octavo({"--help"});
   EXPECT_EQ(all.exit_code, 0);
