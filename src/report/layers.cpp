@@ -42,9 +42,9 @@ std::string histogram(const Distribution& distribution, const char* color) {
     path += fmt::format("V{}h{}", number(kHeight - height), number(step));
   }
   return fmt::format(
-      "<svg class=\"spark\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"from {} to {}\"><path "
+      "<div><svg class=\"spark\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"from {} to {}\"><path "
       "class=\"bar {}\" "
-      "d=\"{}V{}Z\"/></svg><span class=\"ends\"><span>{}</span><span>{}</span></span>",
+      "d=\"{}V{}Z\"/></svg><span class=\"ends\"><span>{}</span><span>{}</span></span></div>",
       number(kWidth), number(kHeight), plain(distribution.min), plain(distribution.max), color, path,
       number(kHeight), plain(distribution.min), plain(distribution.max));
 }
@@ -61,7 +61,7 @@ std::string layer_table(std::span<const LayerQuality> layers) {
   for (const LayerQuality& layer : layers) {
     const std::string name = layer.layer.empty() ? "input" : layer.layer;
     rows += fmt::format("<tr><th scope=\"row\">{}</th>", escape(name));
-    rows += cell("SQNR", noise_bar(layer.sqnr_db) + escape(decibels(layer.sqnr_db)));
+    rows += cell("SQNR", fmt::format("<div>{}{}</div>", noise_bar(layer.sqnr_db), decibels(layer.sqnr_db)));
     rows += cell("Cosine", cosine_text(layer.cosine));
     rows += cell("Clipped", percent(layer.clipped));
     rows += cell("Range", fmt::format("{} to {}", plain(static_cast<double>(layer.range.min)),
