@@ -20,27 +20,14 @@
 #include "octavo/runtime/placement.h"
 #include "octavo/runtime/reference.h"
 #include "octavo/runtime/runtime.h"
+#include "quantize/random_images.h"
 
 namespace octavo {
 namespace {
 
-const Normalization kNormalization{.mean = {0.5F, 0.4F, 0.3F}, .std = {0.25F, 0.2F, 0.3F}};
+const Normalization& kNormalization = testing::kNoiseNormalization;
 
-Dataset random_images(int count) {
-  Dataset data;
-  data.name = "noise";
-  data.split = "train";
-  data.hash = "00ff";
-  data.class_names = {"a", "b"};
-  data.channels = 3;
-  data.height = 16;
-  data.width = 16;
-  std::mt19937 random(1);
-  for (int i = 0; i < count; ++i) data.labels.push_back(i % 2);
-  data.pixels.resize(static_cast<std::size_t>(count * data.image_size()));
-  for (auto& pixel : data.pixels) pixel = static_cast<std::uint8_t>(random() % 256);
-  return data;
-}
+Dataset random_images(int count) { return testing::random_images(count, 16); }
 
 Graph small_model() {
   GraphBuilder b("small", 3, 16, 16, 7);
