@@ -46,6 +46,8 @@ double relative_difference(const std::vector<float>& ours, const std::vector<flo
   float difference = 0;
   float largest = 0;
   for (std::size_t i = 0; i < ours.size(); ++i) {
+    // A maximum passes over what is not a number.
+    EXPECT_TRUE(std::isfinite(ours[i]) && std::isfinite(theirs[i])) << "logit " << i;
     difference = std::max(difference, std::abs(ours[i] - theirs[i]));
     largest = std::max(largest, std::abs(theirs[i]));
   }
