@@ -1,15 +1,20 @@
 #include "runtime/compiler.h"
 
 #include "runtime/integer_groups.h"
+#include "runtime/pixel_input.h"
 #include "runtime/program_builder.h"
 
 namespace octavo {
 
-Program compile_program(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe) {
-  ProgramBuilder program(graph, batch, observe);
+Program compile_program(const Graph& graph, std::int64_t batch, const CompileOptions& options) {
+  ProgramBuilder program(graph, batch, options.observe);
   const std::vector<FusedGroup> groups = fuse(graph);
   for (const FusedGroup& group : groups) program.expect_reads(group);
-  program.set_real(graph.input, {kInputBuffer, onednn::Layout::plain(program.shape_of(graph.input))});
+  if (options.pixels) {
+    read_pixels(program, *options.pixels);
+  } else {
+    program.set_real(graph.input, {kInputBuffer, onednn::Layout::plain(program.shape_of(graph.input))});
+  }
   for (const FusedGroup& group : groups) {
     if (program.pooled.contains(group.output)) {
       // The convolution before it has done this already.

@@ -2,15 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
-
 #include "octavo/graph/graph.h"
+#include "octavo/runtime/runtime.h"
 #include "runtime/step.h"
 
 namespace octavo {
 
-/// `graph` has its batch norms folded. The program refers to nothing in it. Throws kUnsupported, naming the
-/// node.
-Program compile_program(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe);
+/// `graph` has its batch norms folded; `options.observe` is in its ids. The program refers to nothing in it.
+/// Throws kUnsupported, naming the node.
+Program compile_program(const Graph& graph, std::int64_t batch, const CompileOptions& options);
 
 }  // namespace octavo

@@ -12,13 +12,13 @@
 #include "runtime/compiler.h"
 #include "runtime/integer_groups.h"
 #include "runtime/onednn.h"
+#include "runtime/pixel_input.h"
 
 namespace octavo {
 
 struct CompiledModel::Plan {
-  Graph graph;  // Folded; programs for further batch sizes are made from it.
-  CompileOptions options;
-  std::vector<ValueId> observe;     // In ids of the folded graph...
+  Graph graph;                      // Folded; programs for further batch sizes are made from it.
+  CompileOptions options;           // What is observed in ids of the folded graph...
   std::vector<ValueId> observe_as;  // ...and of the caller's.
   bool integer = false;
 
@@ -31,7 +31,7 @@ struct CompiledModel::Plan {
     auto& slot = programs[batch];
     if (!slot) {
       omp_set_num_threads(options.threads);  // oneDNN tunes its kernels for the threads it sees now.
-      slot = std::make_unique<const Program>(compile_program(graph, batch, observe));
+      slot = std::make_unique<const Program>(compile_program(graph, batch, options));
     }
     return *slot;
   }
@@ -63,7 +63,9 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
   auto plan = std::make_unique<Plan>();
   plan->graph = fold_batch_norm(graph);
   plan->options = options;
+  plan->options.observe.clear();
   if (options.threads == 0) plan->options.threads = num_threads();
+  if (options.pixels) check_pixels(plan->graph, *options.pixels);
   const auto groups = fuse(plan->graph);
   plan->integer =
       std::ranges::any_of(groups, [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
@@ -76,7 +78,7 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
       throw Error(ErrorCode::kUsage, graph.name,
                   "value '" + graph.value(id).name + "' cannot be observed; it lies inside a fused group");
     }
-    plan->observe.push_back(folded);
+    plan->options.observe.push_back(folded);
     plan->observe_as.push_back(id);
   }
   const int threads_before = num_threads();
@@ -94,8 +96,22 @@ void CompiledModel::run(Context& context, std::span<const float> input, std::int
   run_observed(context, input, batch, logits, {});
 }
 
+void CompiledModel::run_pixels(Context& context, std::span<const std::uint8_t> images, std::int64_t batch,
+                               std::span<float> logits) const {
+  if (!plan_->options.pixels)
+    throw Error(ErrorCode::kUsage, plan_->graph.name, "was compiled for normalized floats, not for images");
+  execute(context, images.data(), images.size(), batch, logits, {});
+}
+
 void CompiledModel::run_observed(Context& context, std::span<const float> input, std::int64_t batch,
                                  std::span<float> logits, const ValueObserver& observer) const {
+  if (plan_->options.pixels)
+    throw Error(ErrorCode::kUsage, plan_->graph.name, "was compiled for images, not for normalized floats");
+  execute(context, input.data(), input.size(), batch, logits, observer);
+}
+
+void CompiledModel::execute(Context& context, const void* input, std::size_t input_size, std::int64_t batch,
+                            std::span<float> logits, const ValueObserver& observer) const {
   const Shape& shape = input_shape();
   const auto expect = [&](bool ok, const char* what, std::int64_t wanted, std::int64_t got) {
     if (ok) return;
@@ -104,8 +120,8 @@ void CompiledModel::run_observed(Context& context, std::span<const float> input,
   };
   expect(batch >= 1 && batch <= max_batch(), "batch outside 1 to the compiled maximum", max_batch(), batch);
   const std::int64_t inputs = batch * shape[1] * shape[2] * shape[3];
-  expect(static_cast<std::int64_t>(input.size()) == inputs, "wrong number of input values", inputs,
-         static_cast<std::int64_t>(input.size()));
+  expect(static_cast<std::int64_t>(input_size) == inputs, "wrong number of input values", inputs,
+         static_cast<std::int64_t>(input_size));
   expect(static_cast<std::int64_t>(logits.size()) == batch * classes(), "wrong number of logits",
          batch * classes(), static_cast<std::int64_t>(logits.size()));
 
@@ -119,13 +135,13 @@ void CompiledModel::run_observed(Context& context, std::span<const float> input,
   for (std::size_t i = 2; i < program.offsets.size(); ++i)
     state.buffers[i] = state.arena.raw() + program.offsets[i];
   // The input buffer is never written.
-  state.buffers[kInputBuffer] = reinterpret_cast<std::byte*>(const_cast<float*>(input.data()));
+  state.buffers[kInputBuffer] = static_cast<std::byte*>(const_cast<void*>(input));
   state.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data());
 
   ValueObserver renamed;
   if (observer) {
     renamed = [&](ValueId id, std::span<const float> values) {
-      const auto index = std::ranges::find(plan_->observe, id) - plan_->observe.begin();
+      const auto index = std::ranges::find(plan_->options.observe, id) - plan_->options.observe.begin();
       observer(plan_->observe_as[static_cast<std::size_t>(index)], values);
     };
   }

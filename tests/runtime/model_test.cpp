@@ -1,6 +1,7 @@
 // A compiled model as its users hold it: sizes checked, shared by threads, any batch.
 #include <gtest/gtest.h>
 
+#include <random>
 #include <thread>
 
 #include "octavo/core/error.h"
@@ -65,6 +66,53 @@ TEST(CompiledModel, ImagesDoNotInfluenceEachOther) {
     const std::vector<float> alone = logits_of(model, one);
     EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + n * 10)) << "image " << n;
   }
+}
+
+/// The same images with channels last.
+std::vector<std::uint8_t> interleaved(const std::vector<std::uint8_t>& planes, std::size_t channels,
+                                      std::size_t plane) {
+  std::vector<std::uint8_t> result(planes.size());
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const std::size_t image = i / (channels * plane), c = i / plane % channels, at = i % plane;
+    result[(image * plane + at) * channels + c] = planes[i];
+  }
+  return result;
+}
+
+TEST(CompiledModel, ImagesGiveTheLogitsOfTheirNormalizedFloats) {
+  std::vector<std::uint8_t> images(3 * 3 * 16 * 16);
+  std::mt19937 random(7);
+  for (auto& pixel : images) pixel = static_cast<std::uint8_t>(random() % 256);
+  const Normalization normalization{{0.49F, 0.48F, 0.45F}, {0.25F, 0.24F, 0.26F}};
+  Tensor input({3, 3, 16, 16}, DType::kFloat32);
+  normalize(images, normalization, 16 * 16, input.data<float>());
+  const Graph base = make_model("simple-cnn", kSmall, 4);
+  for (const Graph& graph : {base, annotate_from_sample(base, input)}) {
+    const std::vector<float> expected = logits_of(CompiledModel(graph, {.max_batch = 3}), input);
+    for (const bool channels_last : {false, true}) {
+      const CompiledModel model(graph, {.max_batch = 3, .pixels = PixelInput{normalization, channels_last}});
+      CompiledModel::Context context(model);
+      std::vector<float> logits(30);
+      model.run_pixels(context, channels_last ? interleaved(images, 3, 256) : images, 3, logits);
+      EXPECT_EQ(logits, expected) << model.precision() << (channels_last ? ", channels last" : "");
+    }
+  }
+}
+
+TEST(CompiledModel, ImagesAndFloatsAreNotMixedUp) {
+  const Graph graph = make_model("simple-cnn", kSmall, 5);
+  const PixelInput pixels{.normalization = {{0.5F, 0.5F, 0.5F}, {0.2F, 0.2F, 0.2F}}};
+  const CompiledModel of_images(graph, {.max_batch = 1, .pixels = pixels});
+  const CompiledModel of_floats(graph, {.max_batch = 1});
+  CompiledModel::Context context(of_images), other(of_floats);
+  std::vector<float> logits(10);
+  EXPECT_THROW(of_images.run(context, std::vector<float>(768), 1, logits), Error);
+  EXPECT_THROW(of_floats.run_pixels(other, std::vector<std::uint8_t>(768), 1, logits), Error);
+  EXPECT_THROW(of_images.run_pixels(context, std::vector<std::uint8_t>(767), 1, logits), Error);
+  const PixelInput gray{.normalization = {{0.5F}, {0.2F}}};
+  EXPECT_THROW(CompiledModel(graph, {.max_batch = 1, .pixels = gray}), Error);
+  const PixelInput flat{.normalization = {{0.5F, 0.5F, 0.5F}, {0.2F, 0.0F, 0.2F}}};
+  EXPECT_THROW(CompiledModel(graph, {.max_batch = 1, .pixels = flat}), Error);
 }
 
 TEST(CompiledModel, DescribesEveryStep) {

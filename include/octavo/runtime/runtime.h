@@ -4,18 +4,28 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "octavo/core/tensor.h"
 #include "octavo/graph/graph.h"
+#include "octavo/graph/preprocessing.h"
 
 namespace octavo {
+
+/// uint8 images as a model's input: normalized (and quantized) while they are read.
+struct PixelInput {
+  Normalization normalization;
+  bool channels_last = false;  ///< [N, H, W, C], as image decoders give them; else [N, C, H, W].
+};
 
 struct CompileOptions {
   std::int64_t max_batch = 128;  ///< Largest batch run() accepts; memory is laid out for it.
   int threads = 0;               ///< Threads a run uses; 0: num_threads() when compiled.
+  /// Set: the model is run with run_pixels(), on uint8 images; else with run(), on normalized floats.
+  std::optional<PixelInput> pixels = {};
   /// Values whose contents run_observed() hands out: of a quantized value, its integers dequantized.
   std::vector<ValueId> observe = {};
 };
@@ -54,6 +64,11 @@ class CompiledModel {
   /// Throws kBadInput on sizes that do not fit.
   void run(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits) const;
 
+  /// As run(), of uint8 images [batch, C, H, W] or [batch, H, W, C] as CompileOptions::pixels says. The
+  /// logits are those of run() on the images normalized by normalize(), bit for bit.
+  void run_pixels(Context& context, std::span<const std::uint8_t> images, std::int64_t batch,
+                  std::span<float> logits) const;
+
   /// As run(), calling `observer` for each observed value, the input included if asked for.
   void run_observed(Context& context, std::span<const float> input, std::int64_t batch,
                     std::span<float> logits, const ValueObserver& observer) const;
@@ -69,6 +84,9 @@ class CompiledModel {
 
  private:
   struct Plan;
+  void execute(Context& context, const void* input, std::size_t input_size, std::int64_t batch,
+               std::span<float> logits, const ValueObserver& observer) const;
+
   std::unique_ptr<const Plan> plan_;
 };
 
