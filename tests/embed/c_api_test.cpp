@@ -1,0 +1,137 @@
+// octavo.h, from the shared library.
+#include <gtest/gtest.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "embed/files.h"
+#include "octavo.h"
+
+namespace octavo {
+namespace {
+
+using namespace testing;
+
+struct Free {
+  void operator()(octavo_model* model) const { octavo_model_free(model); }
+  void operator()(octavo_context* context) const { octavo_context_free(context); }
+};
+using Model = std::unique_ptr<octavo_model, Free>;
+using Context = std::unique_ptr<octavo_context, Free>;
+
+Model load(const std::string& name, const octavo_options& options) {
+  octavo_model* model = nullptr;
+  EXPECT_EQ(octavo_model_load((embed_folder() / name).c_str(), &options, &model), OCTAVO_OK)
+      << octavo_last_error();
+  return Model(model);
+}
+
+Context context_of(const Model& model) {
+  octavo_context* context = nullptr;
+  EXPECT_EQ(octavo_context_create(model.get(), &context), OCTAVO_OK);
+  return Context(context);
+}
+
+TEST(CApi, RunsPixelsAndFloats) {
+  const std::vector<std::uint8_t> images = embed_images();
+  octavo_options options{};
+  options.max_batch = 5;
+  const Model model = load("int8.onnx", options);
+  const Context context = context_of(model);
+  std::vector<float> logits(kImages * kClasses);
+  ASSERT_EQ(octavo_run(context.get(), images.data(), 5, logits.data()), OCTAVO_OK);
+  EXPECT_EQ(logits, embed_logits("int8"));
+
+  // Floats that the caller normalized as the file says: mean 0.5, 0.4, 0.3; deviation 0.25, 0.2, 0.3.
+  const float mean[] = {0.5F, 0.4F, 0.3F}, deviation[] = {0.25F, 0.2F, 0.3F};
+  std::vector<float> floats(images.size());
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const std::size_t image = i / kImageBytes, at = i / 3 % 256, c = i % 3;
+    floats[(image * 3 + c) * 256 + at] = (static_cast<float>(images[i]) / 255.0F - mean[c]) / deviation[c];
+  }
+  options.input = OCTAVO_FLOATS_NCHW;
+  const Model of_floats = load("int8.onnx", options);
+  std::vector<float> again(logits.size());
+  ASSERT_EQ(octavo_run(context_of(of_floats).get(), floats.data(), 5, again.data()), OCTAVO_OK);
+  EXPECT_EQ(again, logits);
+
+  options.input = OCTAVO_PIXELS_NHWC;
+  options.mean = mean;
+  options.std = deviation;
+  const Model given = load("int8.onnx", options);
+  ASSERT_EQ(octavo_run(context_of(given).get(), images.data(), 5, again.data()), OCTAVO_OK);
+  EXPECT_EQ(again, logits);
+}
+
+TEST(CApi, DescribesTheModel) {
+  const Model model = load("int8.onnx", {});
+  EXPECT_EQ(octavo_model_channels(model.get()), 3);
+  EXPECT_EQ(octavo_model_height(model.get()), 16);
+  EXPECT_EQ(octavo_model_width(model.get()), 16);
+  EXPECT_EQ(octavo_model_classes(model.get()), 10);
+  EXPECT_EQ(octavo_model_max_batch(model.get()), 1);
+  EXPECT_STREQ(octavo_model_precision(model.get()), "int8");
+  EXPECT_STREQ(octavo_model_class_name(model.get(), 9), "nine");
+  EXPECT_EQ(octavo_model_class_name(model.get(), 10), nullptr);
+  EXPECT_EQ(octavo_model_class_name(model.get(), -1), nullptr);
+  EXPECT_STREQ(octavo_version(), "0.1.0");
+}
+
+TEST(CApi, ParsesAFileInMemory) {
+  const std::vector<char> bytes = embed_file("float.onnx");
+  octavo_model* model = nullptr;
+  ASSERT_EQ(octavo_model_parse(bytes.data(), bytes.size(), nullptr, &model), OCTAVO_OK);
+  const Model owned(model);
+  EXPECT_STREQ(octavo_model_precision(model), "fp32");
+  EXPECT_EQ(octavo_model_parse(bytes.data(), bytes.size() / 2, nullptr, &model), OCTAVO_BAD_INPUT);
+  EXPECT_EQ(model, nullptr);
+}
+
+TEST(CApi, FailuresHaveAStatusAndAMessage) {
+  octavo_model* model = nullptr;
+  EXPECT_EQ(octavo_model_load("/nowhere/model.onnx", nullptr, &model), OCTAVO_IO);
+  EXPECT_NE(std::string(octavo_last_error()).find("/nowhere/model.onnx"), std::string::npos);
+  EXPECT_EQ(model, nullptr);
+  EXPECT_EQ(octavo_model_load(nullptr, nullptr, &model), OCTAVO_USAGE);
+  EXPECT_EQ(octavo_model_load("x", nullptr, nullptr), OCTAVO_USAGE);
+  EXPECT_EQ(octavo_context_create(nullptr, nullptr), OCTAVO_USAGE);
+  octavo_options options{};
+  options.max_batch = -1;
+  const std::string file = (embed_folder() / "int8.onnx").string();
+  EXPECT_EQ(octavo_model_load(file.c_str(), &options, &model), OCTAVO_USAGE);
+  const float mean[] = {0, 0, 0};
+  options = {};
+  options.mean = mean;
+  EXPECT_EQ(octavo_model_load(file.c_str(), &options, &model), OCTAVO_USAGE);
+  const Model good = load("int8.onnx", {});
+  const Context context = context_of(good);
+  std::vector<float> logits(kClasses);
+  EXPECT_EQ(octavo_run(context.get(), embed_images().data(), 2, logits.data()), OCTAVO_USAGE);
+  EXPECT_EQ(octavo_run(context.get(), nullptr, 1, logits.data()), OCTAVO_USAGE);
+}
+
+TEST(CApi, ServesAProgramInC) {
+  const std::string folder = embed_folder().string();
+  const std::string command =
+      std::string(CLASSIFY_IN_C) + " " + folder + "/int8.onnx " + folder + "/images.bin";
+  FILE* pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string printed;
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) printed += static_cast<char>(c);
+  EXPECT_EQ(pclose(pipe), 0);
+  const char* names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+  const std::vector<float> logits = embed_logits("int8");
+  std::string expected;
+  for (std::size_t i = 0; i < kImages; ++i) {
+    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * kClasses);
+    expected += std::string(names[std::max_element(row, row + kClasses) - row]) + "\n";
+  }
+  EXPECT_EQ(printed, expected);
+  EXPECT_EQ(WEXITSTATUS(std::system((std::string(CLASSIFY_IN_C) + " /nowhere x 2>&1 >/dev/null").c_str())),
+            OCTAVO_IO);
+}
+
+}  // namespace
+}  // namespace octavo
