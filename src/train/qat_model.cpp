@@ -46,8 +46,8 @@ Range joined(const std::optional<Range>& a, Range b) {
   return {b.min >= a->min ? a->min : b.min, b.max <= a->max ? a->max : b.max};
 }
 
-/// Whose parameters each value of `folded` has, by name: annotate() itself says so when every value that it
-/// asks parameters of brings a scale of its own.
+}  // namespace
+
 std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t weight_qmax) {
   std::map<std::string, QuantParams> marks;
   std::map<float, std::string> marked;
@@ -63,8 +63,6 @@ std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t w
   }
   return owners;
 }
-
-}  // namespace
 
 QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
                    const QatConfig& config)

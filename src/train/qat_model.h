@@ -13,6 +13,10 @@
 
 namespace octavo::train_detail {
 
+/// Whose parameters each value of `folded` has, by name: annotate() itself says so when every value that it
+/// asks parameters of brings a scale of its own.
+std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t weight_qmax);
+
 /// Batch statistics normalize until `freeze_batch_norm`: the convolution takes fake-quantized weights and
 /// batch norm follows. A per-channel symmetric grid scales with its channel, so fake-quantizing w * gamma /
 /// sigma and dividing by gamma / sigma again (Krishnamoorthi 2018, arXiv 1806.08342, section 3.2.2) is

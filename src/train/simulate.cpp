@@ -1,11 +1,18 @@
 #include "octavo/train/simulate.h"
 
+#include <algorithm>
+
+#include "fake_quantize.h"
 #include "octavo/core/error.h"
 #include "operators.h"
 #include "qat_model.h"
 
 namespace octavo {
 namespace {
+
+using namespace train_detail;
+
+using Params = std::map<std::string, QuantParams>;  // of activations, by name
 
 /// The model that quantization started from, as far as its integers tell: dequantized constants and no
 /// annotations.
@@ -18,13 +25,43 @@ Graph without_quantization(Graph graph) {
   return graph;
 }
 
+/// Whether QAT would quantize the same values, and share parameters among the same.
+bool annotated_as_in_training(const Graph& real, const Params& activations, std::int32_t weight_qmax) {
+  const auto owners = parameter_owners(real, weight_qmax);
+  if (owners.size() != activations.size()) return false;
+  return std::ranges::all_of(owners, [&](const auto& entry) {
+    const auto own = activations.find(entry.first);
+    const auto shared = activations.find(entry.second);
+    return own != activations.end() && shared != activations.end() && own->second == shared->second;
+  });
+}
+
+/// Fake quantization of the values that another tool's file quantizes; its constants are on their grids.
+class AnnotatedModel final : public FloatModel {
+ public:
+  AnnotatedModel(const Graph& real, const Params& activations) : FloatModel(real, false) {
+    for (const auto& [name, params] : activations) activations_.emplace(real.find_value(name), params);
+  }
+  std::map<ValueId, at::Tensor> seen;
+
+ private:
+  at::Tensor quantize_value(ValueId id, const at::Tensor& y) override {
+    const auto found = activations_.find(id);
+    if (found == activations_.end()) return seen[id] = y;
+    const QuantParams& p = found->second;
+    return seen[id] =
+               fake_quantize(y.contiguous(), at::full({1}, p.scale()), {p.zero_point(), p.qmin, p.qmax});
+  }
+  std::map<ValueId, QuantParams> activations_;
+};
+
 }  // namespace
 
 std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& input) {
   if (!quantized.quantized())
     throw Error(ErrorCode::kUnsupported, quantized.name,
                 "a float model; expected a quantized one to simulate");
-  std::map<std::string, QuantParams> activations;
+  Params activations;
   QatConfig config;
   for (const Value& value : quantized.values) {
     if (!value.quant) continue;
@@ -35,16 +72,21 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
   // it, and every value can be looked at.
   config.train.precision = "bf16";
   const Graph real = without_quantization(quantized);
-  train_detail::QatModel model(real, activations, config);
-  std::map<ValueId, at::Tensor> seen;
-  model.record_values(&seen);
   const at::NoGradGuard no_gradients;
-  const at::Tensor logits = model.run(train_detail::to_aten(input), false);
+  std::map<ValueId, at::Tensor> seen;
+  if (annotated_as_in_training(real, activations, config.weight_qmax)) {
+    QatModel model(real, activations, config);
+    model.record_values(&seen);
+    seen[real.output] = model.run(to_aten(input), false);
+  } else {
+    AnnotatedModel model(real, activations);
+    model.run(to_aten(input), false);
+    seen = std::move(model.seen);
+  }
   std::map<std::string, Tensor> values;
-  seen[real.output] = logits;
   for (const auto& [id, tensor] : seen) {
     Tensor value(Shape(tensor.sizes().begin(), tensor.sizes().end()), DType::kFloat32);
-    train_detail::from_aten(tensor, value);
+    from_aten(tensor, value);
     values.emplace(real.value(id).name, std::move(value));
   }
   return values;

@@ -5,11 +5,14 @@
 #include <onnx/onnx_pb.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "octavo/core/tensor.h"
+#include "octavo/graph/graph.h"
 
 namespace octavo::test {
 
@@ -37,23 +40,42 @@ struct ConformanceTest {
 /// All tests of claimed operators, by name.
 std::vector<ConformanceTest> conformance_tests();
 
+/// Something to do with a case that was imported: a column of the table.
+struct ConformanceUse {
+  std::string name;  ///< The column's head.
+  /// "" if it comes out right, else what is wrong. Throws kUnsupported if Octavo refuses.
+  std::function<std::string(const Graph& graph, const ConformanceCase& data)> check;
+};
+
+/// Importing itself, as the reference interpreter sees it. It comes before all others: what cannot be
+/// imported cannot be used.
+ConformanceUse import_use();
+
+/// Nothing, or what differs. Sums of at most a few hundred products in another order are the same.
+std::string compare(std::span<const float> actual, std::span<const float> expected);
+
 /// What became of one of an operator's tests in one use.
 struct Counts {
   int passed = 0, failed = 0, unsupported = 0;
 };
 
 struct ConformanceReport {
-  /// By operator, then by use: "import", "float", "int8", "export".
-  std::map<std::string, std::map<std::string, Counts>> counts;
-  std::vector<std::string> failures;  ///< "node/test_x (float): what was wrong"
-  /// Why tests are not supported, and which: the import's reasons, and those of other uses besides.
-  std::map<std::string, std::vector<std::string>> unsupported;
+  std::map<std::string, std::map<std::string, Counts>> counts;  ///< By use, then by operator.
+  std::vector<std::string> failures;                            ///< "node/test_x (run float): what was wrong"
+  /// By use: why tests are not supported, and which. Those that cannot be imported are listed there alone.
+  std::map<std::string, std::map<std::string, std::vector<std::string>>> unsupported;
 };
 
-/// Runs every test in every use.
-ConformanceReport run_conformance();
+/// Runs every test through the import and then in each of `uses`.
+ConformanceReport run_conformance(const std::vector<ConformanceUse>& uses);
 
-/// The generated part of docs/onnx.md: the table, and why each test that is not supported is not.
-std::string conformance_section(const ConformanceReport& report);
+/// The page (docs/onnx.md) with the report's columns in its table and the report's lists of what is not
+/// supported; the columns and lists of other uses stay. Throws std::runtime_error if the page has no place
+/// for them.
+std::string updated_page(const std::string& page, const ConformanceReport& report);
+
+/// Compares docs/onnx.md with what it would be with this report; with OCTAVO_UPDATE_DOCS in the environment
+/// writes it. The difference, or "".
+std::string check_page(const ConformanceReport& report);
 
 }  // namespace octavo::test
