@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "octavo/core/error.h"
 
@@ -62,6 +63,32 @@ std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) 
 std::string read_text_file(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+InputFile::InputFile(fs::path path) : path_(std::move(path)) {
+  Descriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.value < 0) throw_errno(path_, "open", errno);
+  struct stat info {};
+  if (::fstat(file.value, &info) != 0) throw_errno(path_, "read", errno);
+  if (S_ISDIR(info.st_mode)) throw_errno(path_, "read", EISDIR);
+  size_ = static_cast<std::uint64_t>(info.st_size);
+  descriptor_ = std::exchange(file.value, -1);
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+void InputFile::read(std::uint64_t offset, std::span<std::byte> target) const {
+  while (!target.empty()) {
+    const ssize_t count = ::pread(descriptor_, target.data(), target.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_errno(path_, "read", errno);
+    if (count == 0) {
+      throw Error(ErrorCode::kIo, path_.string(),
+                  fmt::format("ends at byte {}; expected {} more", offset, target.size()));
+    }
+    offset += static_cast<std::uint64_t>(count);
+    target = target.subspan(static_cast<std::size_t>(count));
+  }
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "octavo/core/error.h"
+#include "octavo/core/finite.h"
 #include "octavo/graph/graph.h"
 
 namespace octavo {
@@ -137,10 +138,8 @@ class Validator {
                          to_string(value.constant->shape()), to_string(value.shape)));
       }
       if (value.constant->dtype() == DType::kFloat32) {
-        for (const float x : value.constant->data<float>()) {
-          if (!std::isfinite(x))
-            fail(fmt::format("constant '{}' holds a value that is not finite", value.name));
-        }
+        if (!all_finite(value.constant->data<float>()))
+          fail(fmt::format("constant '{}' holds a value that is not finite", value.name));
       } else if (!value.quant || value.quant->dtype != value.constant->dtype()) {
         fail(fmt::format("constant '{}' is {} without matching quantization parameters", value.name,
                          to_string(value.constant->dtype())));

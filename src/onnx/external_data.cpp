@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <map>
 
 #include "octavo/core/error.h"
+#include "octavo/core/file.h"
 #include "tensor_proto.h"
 
 namespace octavo::onnx_format {
@@ -76,17 +76,15 @@ Tensor read_external_tensor(const onnx::TensorProto& proto, const fs::path& fold
                             length));
   }
   const fs::path file = resolve(entries["location"], folder, what);
-  const std::uint64_t size = fs::file_size(file);
+  const InputFile input(file);
+  const std::uint64_t size = input.size();
   if (offset > size || length > size - offset) {
     throw Error(ErrorCode::kBadInput, what,
                 fmt::format("external data need {} bytes from {} on; '{}' has {}", length, offset,
                             printable(entries["location"]), size));
   }
   Tensor tensor(shape, dtype);
-  std::ifstream stream(file, std::ios::binary);
-  stream.seekg(static_cast<std::streamoff>(offset));
-  stream.read(reinterpret_cast<char*>(tensor.raw()), static_cast<std::streamsize>(length));
-  if (!stream) throw Error(ErrorCode::kIo, file.string(), "cannot be read");
+  input.read(offset, {tensor.raw(), tensor.size_bytes()});
   return tensor;
 }
 

@@ -20,19 +20,43 @@ std::vector<std::int64_t> strides_of(const Shape& shape) {
   return strides;
 }
 
-Tensor take(const Tensor& source, const Shape& shape, std::int64_t offset,
-            const std::vector<std::int64_t>& strides) {
-  Tensor result(shape, source.dtype());
-  const auto unit = static_cast<std::int64_t>(size_of(source.dtype()));
+namespace {
+
+/// `Bits` is an integer of the elements' size.
+template <typename Bits>
+void gather(const Tensor& source, std::int64_t offset, const std::vector<std::int64_t>& strides,
+            Tensor& result) {
+  const Shape& shape = result.shape();
+  const auto* from = reinterpret_cast<const Bits*>(source.raw());
+  auto* to = reinterpret_cast<Bits*>(result.raw());
+  const std::int64_t row = shape.empty() ? 1 : shape.back();
+  const std::int64_t step = shape.empty() ? 0 : strides.back();
   std::vector<std::int64_t> index(shape.size(), 0);
-  for (std::int64_t i = 0; i < result.size(); ++i) {
-    std::memcpy(result.raw() + i * unit, source.raw() + offset * unit, static_cast<std::size_t>(unit));
-    for (std::size_t axis = shape.size(); axis-- > 0;) {
+  for (std::int64_t done = 0; done < result.size(); done += row) {
+    for (std::int64_t i = 0; i < row; ++i) *to++ = from[offset + i * step];
+    for (std::size_t axis = shape.size() - std::min<std::size_t>(1, shape.size()); axis-- > 0;) {
       offset += strides[axis];
       if (++index[axis] < shape[axis]) break;
       offset -= strides[axis] * shape[axis];
       index[axis] = 0;
     }
+  }
+}
+
+}  // namespace
+
+Tensor take(const Tensor& source, const Shape& shape, std::int64_t offset,
+            const std::vector<std::int64_t>& strides) {
+  Tensor result(shape, source.dtype());
+  switch (size_of(source.dtype())) {
+    case 1:
+      gather<std::uint8_t>(source, offset, strides, result);
+      break;
+    case 4:
+      gather<std::uint32_t>(source, offset, strides, result);
+      break;
+    default:
+      gather<std::uint64_t>(source, offset, strides, result);
   }
   return result;
 }

@@ -1,15 +1,14 @@
 #include "importer.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/stubs/logging.h>
 
-#include <cmath>
 #include <limits>
 
 #include "canonical.h"
 #include "external_data.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
+#include "octavo/core/finite.h"
 #include "octavo/onnx/onnx.h"
 #include "tensor_proto.h"
 
@@ -25,13 +24,13 @@ std::string UniqueNames::take(const std::string& wanted) {
   }
 }
 
-Importer::Importer(const onnx::ModelProto& model, std::string where, std::size_t bytes,
-                   std::filesystem::path folder)
-    : model_(model),
-      proto_(model.graph()),
+Importer::Importer(const ModelFile& file, std::string where, std::filesystem::path folder)
+    : file_(file),
+      model_(file.model()),
+      proto_(model_.graph()),
       where_(std::move(where)),
       folder_(std::move(folder)),
-      budget_(16 * bytes + 4096) {}
+      budget_(16 * static_cast<std::size_t>(file.size()) + 4096) {}
 
 const Symbol* Importer::find(const std::string& name) const {
   const auto found = symbols_.find(name);
@@ -88,6 +87,15 @@ Tensor Importer::read(const onnx::TensorProto& proto, const std::string& what) {
   return tensor;
 }
 
+Tensor Importer::read_initializer(int index, const std::string& what) {
+  const onnx::TensorProto& proto = proto_.initializer(index);
+  const std::optional<Extent>& raw = file_.raw_data(index);
+  if (!raw || is_external(proto)) return read(proto, what);
+  Tensor tensor = tensor_of_size(proto, raw->size, what);
+  file_.read(*raw, tensor.raw());
+  return tensor;
+}
+
 Tensor Importer::take(const Constant& constant) const {
   const bool last = constant.tensor.use_count() == 1 && readers(constant.name) == 1;
   return last ? std::move(*constant.tensor) : *constant.tensor;
@@ -119,9 +127,7 @@ ValueId Importer::add_constant(const std::string& wanted, Made made) {
   if (made.tensor.size() == 0)
     fail("is empty; expected positive dimensions, got " + to_string(made.tensor.shape()));
   if (made.tensor.dtype() == DType::kFloat32) {
-    for (const float x : made.tensor.data<float>()) {
-      if (!std::isfinite(x)) fail("holds a value that is not finite");
-    }
+    if (!all_finite(made.tensor.data<float>())) fail("holds a value that is not finite");
   }
   charge(made.tensor.size_bytes());
   const ValueId id = add_value(wanted, made.tensor.shape());
@@ -246,11 +252,12 @@ void Importer::find_live_nodes() {
   }
   std::unordered_set<std::string> needed;
   for (const auto& [name, count] : readers_) needed.insert(name);
-  for (const onnx::TensorProto& proto : proto_.initializer()) {
+  for (int i = 0; i < proto_.initializer_size(); ++i) {
+    const onnx::TensorProto& proto = proto_.initializer(i);
     if (!needed.contains(proto.name())) continue;
     const std::string what = fmt::format("{}: initializer '{}'", where_, printable(proto.name()));
     try {
-      define(proto.name(), Constant{proto.name(), std::make_shared<Tensor>(read(proto, what)), {}});
+      define(proto.name(), Constant{proto.name(), std::make_shared<Tensor>(read_initializer(i, what)), {}});
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kUnsupported) throw;
       unsupported_.push_back(std::string(error.what()).substr(where_.size() + 2));
@@ -372,25 +379,9 @@ Graph Importer::run() {
 
 namespace {
 
-onnx::ModelProto parse(std::span<const std::byte> bytes, const std::string& where) {
-  constexpr auto kMaxBytes = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
-  if (bytes.size() > kMaxBytes) {
-    throw Error(ErrorCode::kBadInput, where,
-                fmt::format("expected at most 2 GiB, got {} bytes", bytes.size()));
-  }
-  const google::protobuf::LogSilencer silencer;
-  onnx::ModelProto model;
-  if (bytes.empty() || !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
-      !model.has_graph()) {
-    throw Error(ErrorCode::kBadInput, where,
-                fmt::format("not an ONNX model, or cut short; got {} bytes", bytes.size()));
-  }
-  return model;
-}
-
-Graph import(const onnx::ModelProto& model, std::size_t bytes, const std::string& where,
+Graph import(const onnx_format::ModelFile& file, const std::string& where,
              const std::filesystem::path& folder) {
-  Graph imported = onnx_format::Importer(model, where, bytes, folder).run();
+  Graph imported = onnx_format::Importer(file, where, folder).run();
   try {
     return onnx_format::to_stored_form(std::move(imported));
   } catch (const Error& error) {
@@ -401,17 +392,17 @@ Graph import(const onnx::ModelProto& model, std::size_t bytes, const std::string
 }  // namespace
 
 Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
-  return import(parse(bytes, where), bytes.size(), where, {});
+  return import(onnx_format::ModelFile(bytes, where), where, {});
 }
 
 Graph load_onnx(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  std::vector<std::byte> bytes = read_file(path, std::numeric_limits<std::int32_t>::max());
-  const std::size_t size = bytes.size();
-  const onnx::ModelProto model = parse(bytes, path.string());
-  // The model holds a copy; large files need the memory.
-  bytes = {};
-  return import(model, size, path.string(), folder);
+  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path)) {
+    // What cannot be read at any place, such as a pipe.
+    const std::vector<std::byte> bytes = read_file(path, std::numeric_limits<std::int32_t>::max());
+    return import(onnx_format::ModelFile(bytes, path.string()), path.string(), folder);
+  }
+  return import(onnx_format::ModelFile(path), path.string(), folder);
 }
 
 }  // namespace octavo

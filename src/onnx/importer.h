@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "attributes.h"
+#include "model_file.h"
 #include "octavo/graph/graph.h"
 
 namespace octavo::onnx_format {
@@ -130,10 +131,9 @@ class NodeReader {
 
 class Importer {
  public:
-  /// `bytes` is the size of the file; it bounds what constants may expand to. `folder` is where tensors in
-  /// other files are looked for; empty if there is none.
-  Importer(const onnx::ModelProto& model, std::string where, std::size_t bytes,
-           std::filesystem::path folder = {});
+  /// The size of the file bounds what constants may expand to. `folder` is where tensors in other files are
+  /// looked for; empty if there is none.
+  Importer(const ModelFile& file, std::string where, std::filesystem::path folder = {});
 
   Graph run();
 
@@ -165,6 +165,7 @@ class Importer {
     return value;
   }
   std::string unique_node_name(const std::string& wanted) { return node_names_.take(wanted); }
+  /// A tensor of an attribute.
   Tensor read(const onnx::TensorProto& proto, const std::string& what);
   /// The tensor of a constant: moved out if nobody else will ask for it, copied otherwise.
   Tensor take(const Constant& constant) const;
@@ -194,6 +195,7 @@ class Importer {
   void read_input();
   void find_live_nodes();
   void convert(const onnx::NodeProto& node);
+  Tensor read_initializer(int index, const std::string& what);
   void read_output();
   void check_float_readers();
   void report_unsupported() const;
@@ -207,6 +209,7 @@ class Importer {
     std::string node, op;
   };
 
+  const ModelFile& file_;
   const onnx::ModelProto& model_;
   const onnx::GraphProto& proto_;
   const std::string where_;

@@ -2,6 +2,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <exception>
 #include <limits>
 
 #include "importer.h"
@@ -174,7 +175,10 @@ void write_metadata(const Graph& graph, onnx::ModelProto& model) {
 
 }  // namespace
 
-std::vector<std::byte> serialize_onnx(const Graph& graph) {
+namespace {
+
+/// The file of `graph`, with its size computed.
+onnx::ModelProto to_model(const Graph& graph) {
   const Graph stored = stored_form(graph);
   onnx::ModelProto model;
   model.set_ir_version(7);
@@ -191,16 +195,60 @@ std::vector<std::byte> serialize_onnx(const Graph& graph) {
     throw Error(ErrorCode::kBadInput, stored.name,
                 fmt::format("too large for one ONNX file; expected at most 2 GiB, got {} bytes", size));
   }
-  std::vector<std::byte> bytes(size);
-  google::protobuf::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(size));
+  return model;
+}
+
+void write(const onnx::ModelProto& model, google::protobuf::io::ZeroCopyOutputStream& stream) {
   google::protobuf::io::CodedOutputStream output(&stream);
   output.SetSerializationDeterministic(true);
   model.SerializeWithCachedSizes(&output);
+}
+
+/// Protocol buffers' output, as it comes, into a file. An error waits until their code is left, whose
+/// destructors would end the program.
+class FileStream final : public google::protobuf::io::CopyingOutputStream {
+ public:
+  explicit FileStream(AtomicFile& file) : file_(file) {}
+  bool Write(const void* bytes, int size) override {
+    try {
+      file_.write({static_cast<const std::byte*>(bytes), static_cast<std::size_t>(size)});
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    return !error_;
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  AtomicFile& file_;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+std::vector<std::byte> serialize_onnx(const Graph& graph) {
+  const onnx::ModelProto model = to_model(graph);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(model.GetCachedSize()));
+  google::protobuf::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(bytes.size()));
+  write(model, stream);
   return bytes;
 }
 
 void save_onnx(const Graph& graph, const std::filesystem::path& path) {
-  write_file(path, serialize_onnx(graph));
+  const onnx::ModelProto model = to_model(graph);
+  AtomicFile file(path);
+  FileStream target(file);
+  bool written = false;
+  {
+    google::protobuf::io::CopyingOutputStreamAdaptor stream(&target, 1 << 20);
+    write(model, stream);
+    written = stream.Flush();
+  }
+  target.rethrow();
+  check_internal(written, "save_onnx: bytes were left over");
+  file.commit();
 }
 
 }  // namespace octavo

@@ -111,45 +111,50 @@ std::pair<DType, Shape> read_type(const TensorProto& proto, const std::string& w
   return {element_type(proto, what), dimensions(proto, what)};
 }
 
+Tensor tensor_of_size(const TensorProto& proto, std::uint64_t raw_bytes, const std::string& what) {
+  auto [dtype, shape] = read_type(proto, what);
+  const std::uint64_t needed = static_cast<std::uint64_t>(element_count(shape)) * size_of(dtype);
+  if (raw_bytes != needed) {
+    throw Error(ErrorCode::kBadInput, what,
+                fmt::format("shape {} needs {} bytes, got {}", to_string(shape), needed, raw_bytes));
+  }
+  return Tensor(std::move(shape), dtype);
+}
+
 Tensor read_tensor(const TensorProto& proto, const std::string& what) {
   if (proto.data_location() == TensorProto::EXTERNAL || proto.external_data_size() > 0)
     throw Error(ErrorCode::kUnsupported, what, "its data are in another file");
+  if (proto.has_raw_data()) {
+    Tensor tensor = tensor_of_size(proto, proto.raw_data().size(), what);
+    if (tensor.size() > 0) std::memcpy(tensor.raw(), proto.raw_data().data(), tensor.size_bytes());
+    return tensor;
+  }
   auto [dtype, shape] = read_type(proto, what);
   const std::int64_t count = element_count(shape);
-
-  const bool raw = proto.has_raw_data();
-  const std::int64_t unit = raw ? static_cast<std::int64_t>(size_of(dtype)) : 1;
-  const auto present = static_cast<std::int64_t>(raw                        ? proto.raw_data().size()
-                                                 : dtype == DType::kFloat32 ? proto.float_data_size()
-                                                 : dtype == DType::kInt64   ? proto.int64_data_size()
-                                                                            : proto.int32_data_size());
-  if (present != count * unit) {
+  const auto present = static_cast<std::int64_t>(dtype == DType::kFloat32 ? proto.float_data_size()
+                                                 : dtype == DType::kInt64 ? proto.int64_data_size()
+                                                                          : proto.int32_data_size());
+  if (present != count) {
     throw Error(ErrorCode::kBadInput, what,
-                fmt::format("shape {} needs {} {}, got {}", to_string(shape), count * unit,
-                            raw ? "bytes" : "values", present));
+                fmt::format("shape {} needs {} values, got {}", to_string(shape), count, present));
   }
   Tensor tensor(std::move(shape), dtype);
-  if (count == 0) return tensor;
-  if (raw) {
-    std::memcpy(tensor.raw(), proto.raw_data().data(), tensor.size_bytes());
-  } else {
-    switch (dtype) {
-      case DType::kFloat32:
-        copy_field<float>(proto.float_data(), tensor, what);
-        break;
-      case DType::kInt64:
-        copy_field<std::int64_t>(proto.int64_data(), tensor, what);
-        break;
-      case DType::kInt32:
-        copy_field<std::int32_t>(proto.int32_data(), tensor, what);
-        break;
-      case DType::kInt8:
-        copy_field<std::int8_t>(proto.int32_data(), tensor, what);
-        break;
-      case DType::kUInt8:
-        copy_field<std::uint8_t>(proto.int32_data(), tensor, what);
-        break;
-    }
+  switch (dtype) {
+    case DType::kFloat32:
+      copy_field<float>(proto.float_data(), tensor, what);
+      break;
+    case DType::kInt64:
+      copy_field<std::int64_t>(proto.int64_data(), tensor, what);
+      break;
+    case DType::kInt32:
+      copy_field<std::int32_t>(proto.int32_data(), tensor, what);
+      break;
+    case DType::kInt8:
+      copy_field<std::int8_t>(proto.int32_data(), tensor, what);
+      break;
+    case DType::kUInt8:
+      copy_field<std::uint8_t>(proto.int32_data(), tensor, what);
+      break;
   }
   return tensor;
 }

@@ -3,6 +3,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,10 @@ std::string printable(std::string_view name);
 
 /// Element type (booleans are uint8) and dimensions, checked: none negative, less than 2^31 elements.
 std::pair<DType, Shape> read_type(const onnx::TensorProto& proto, const std::string& what);
+
+/// A tensor of the type and shape of `proto`, to be filled with its raw data. Throws kBadInput, before
+/// anything is allocated, if `raw_bytes` are not as many as it needs; kUnsupported as read_tensor() does.
+Tensor tensor_of_size(const onnx::TensorProto& proto, std::uint64_t raw_bytes, const std::string& what);
 
 /// The tensor's contents, booleans as uint8. `what` names it in errors: "model.onnx: initializer 'w'". All
 /// sizes are checked against the bytes that are there before anything is allocated. Throws kBadInput on

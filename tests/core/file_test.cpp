@@ -69,6 +69,18 @@ TEST_F(FileTest, FileLargerThanAllowedIsRefused) {
   EXPECT_EQ(read_file(folder_ / "big", 5000).size(), 5000U);
 }
 
+TEST_F(FileTest, InputFileReadsAnywhereAndNoFurther) {
+  write_file(folder_ / "a.txt", "0123456789");
+  const InputFile file(folder_ / "a.txt");
+  EXPECT_EQ(file.size(), 10U);
+  std::string text(4, ' ');
+  file.read(3, std::as_writable_bytes(std::span(text)));
+  EXPECT_EQ(text, "3456");
+  EXPECT_EQ(code_of([&] { file.read(7, std::as_writable_bytes(std::span(text))); }), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { const InputFile none(folder_ / "none"); }), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { const InputFile none(folder_); }), ErrorCode::kIo);
+}
+
 TEST_F(FileTest, WritableFolderIsMadeWithItsParentsAndLeftEmpty) {
   make_writable_folder(folder_ / "a" / "b");
   EXPECT_TRUE(fs::is_empty(folder_ / "a" / "b"));

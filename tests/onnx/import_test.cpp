@@ -1,8 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <thread>
 
+#include "octavo/core/file.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "onnx/models.h"
@@ -207,6 +213,58 @@ TEST(Import, OpsetsOutsideTheRangeAreUnsupported) {
               HasSubstr("opset 18; expected 7 to 17"));
   for (int opset = 7; opset <= 17; ++opset)
     EXPECT_EQ(import_error(model("y = Flatten(x)", "float[N,2] y", opset)), "") << opset;
+}
+
+/// As another writer might lay the same model out: two parts of one message are one message, and of a field
+/// that is there twice the last counts.
+TEST(Import, FileInPartsIsTheSameModel) {
+  const std::vector<std::byte> whole = serialize_onnx(test::quantized(test::every_operator()));
+  onnx::ModelProto first = test::from_bytes(whole);
+  onnx::ModelProto second;
+  second.mutable_graph()->mutable_initializer()->Swap(first.mutable_graph()->mutable_initializer());
+  std::vector<std::byte> parts = test::to_bytes(first);
+  for (const onnx::TensorProto& tensor : second.graph().initializer()) {
+    // A graph of one initializer whose data were something else at first.
+    onnx::TensorProto wrong = tensor;
+    wrong.set_raw_data("nothing like it");
+    const std::string twice = wrong.SerializeAsString() + [&] {
+      onnx::TensorProto data;
+      data.set_raw_data(tensor.raw_data());
+      return data.SerializeAsString();
+    }();
+    const auto append = [&](char tag, std::size_t size) {
+      parts.push_back(static_cast<std::byte>(tag));
+      for (; size >= 0x80; size >>= 7) parts.push_back(static_cast<std::byte>(size | 0x80));
+      parts.push_back(static_cast<std::byte>(size));
+    };
+    const std::size_t length_bytes = twice.size() < 0x80 ? 1 : twice.size() < 0x4000 ? 2 : 3;
+    append(7 << 3 | 2, 1 + length_bytes + twice.size());
+    append(5 << 3 | 2, twice.size());
+    parts.insert(parts.end(), reinterpret_cast<const std::byte*>(twice.data()),
+                 reinterpret_cast<const std::byte*>(twice.data()) + twice.size());
+  }
+  EXPECT_EQ(parse_onnx(parts, "parts.onnx"), parse_onnx(whole, "whole.onnx"));
+}
+
+TEST(Import, FilesAndPipesGiveWhatTheirBytesGive) {
+  const Graph graph = test::zoo_model("resnet20");
+  const auto folder = std::filesystem::temp_directory_path();
+  const auto path = folder / ("octavo-import-" + std::to_string(::getpid()) + ".onnx");
+  save_onnx(graph, path);
+  const std::vector<std::byte> bytes = serialize_onnx(graph);
+  EXPECT_EQ(read_file(path), bytes);
+  const Graph expected = parse_onnx(bytes, "bytes.onnx");
+  EXPECT_EQ(load_onnx(path), expected);
+  std::filesystem::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&] {
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  });
+  const Graph piped = load_onnx(path);
+  writer.join();
+  std::filesystem::remove(path);
+  EXPECT_EQ(piped, expected);
 }
 
 TEST(Import, InputsOfOtherKindsAreUnsupported) {

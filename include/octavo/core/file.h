@@ -16,6 +16,26 @@ std::vector<std::byte> read_file(const std::filesystem::path& path,
                                  std::uint64_t max_bytes = std::uint64_t{1} << 34);
 std::string read_text_file(const std::filesystem::path& path);
 
+/// A file open for reading at any place. Many threads may read at once.
+class InputFile {
+ public:
+  /// Throws kIo if it cannot be opened or is a folder.
+  explicit InputFile(std::filesystem::path path);
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  ~InputFile();
+
+  /// When it was opened.
+  std::uint64_t size() const noexcept { return size_; }
+  /// Fills `target` from `offset` on. Throws kIo if the file ends before.
+  void read(std::uint64_t offset, std::span<std::byte> target) const;
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
 /// A file under a temporary name beside `path` that appears as `path`, complete and flushed to disk, on
 /// commit(). Without commit() the temporary file is removed and `path` keeps what it held. Every failure
 /// throws kIo.
