@@ -50,6 +50,30 @@ void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, c
   (std::make_integer_sequence<int, Rows>{});
 }
 
+/// The end of requantize() for integers already rounded: zero point, saturation and the range of the output.
+class Rounding {
+ public:
+  explicit Rounding(const Int8Conv& conv)
+      : zero_point_(_mm256_set1_epi16(static_cast<std::int16_t>(conv.y_zero_point))),
+        min_(_mm256_set1_epi8(static_cast<char>(conv.y_min))),
+        max_(_mm256_set1_epi8(static_cast<char>(conv.y_max))) {}
+  __m256i words(__m256i a, __m256i b) const {
+    return _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point_);
+  }
+  __m256i bytes(__m256i a, __m256i b) const {
+    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), min_), max_);
+  }
+
+ private:
+  __m256i zero_point_, min_, max_;
+};
+
+/// rescale() of 8 sums.
+__m256 rescaled(const std::int32_t* sums, __m256 bias, __m256 multiplier) {
+  const __m256 real = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums)));
+  return _mm256_mul_ps(_mm256_add_ps(real, bias), multiplier);
+}
+
 struct Avx2 {
   static constexpr std::int64_t kRows = 6;
 
@@ -130,42 +154,58 @@ struct Avx2 {
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
                      std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
                      const std::uint8_t* residual, void* y, std::int64_t offset) {
-    if (conv.output_is_float) {
+    if (conv.output_is_float || !conv.rounds_in_int32) {
       for (std::int64_t r = 0; r < rows; ++r)
         finish_scalar(conv, index, sums + r * sum_stride, width, residual, y, offset + r * conv.c_out);
       return;
     }
+    if (conv.has_residual) {
+      finish_rows<true>(conv, index, sums, sum_stride, rows, width, residual, y, offset);
+    } else {
+      finish_rows<false>(conv, index, sums, sum_stride, rows, width, residual, y, offset);
+    }
+  }
+
+  /// Two rows at a time fill a register of bytes. Saturation comes before the clamp to [y_min, y_max], which
+  /// lies within a byte's range, so the order changes nothing.
+  template <bool Residual>
+  static void finish_rows(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
+                          std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
+                          const std::uint8_t* residual, void* y, std::int64_t offset) {
     // Bytes stored may alias anything, so what stays the same is read here.
     const float* const bias = conv.bias.data() + index * Int8Conv::kPanel;
     const float* const multiplier = conv.multiplier.data() + index * Int8Conv::kPanel;
     const __m256 biases[2] = {_mm256_loadu_ps(bias), _mm256_loadu_ps(bias + 8)};
     const __m256 multipliers[2] = {_mm256_loadu_ps(multiplier), _mm256_loadu_ps(multiplier + 8)};
-    const __m256 lo = _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point));
-    const __m256 hi = _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point));
-    const __m256i zero_point = _mm256_set1_epi32(conv.y_zero_point);
-    const bool has_residual = conv.has_residual;
+    const Rounding rounding(conv);
     const __m256i other_zero_point = _mm256_set1_epi32(conv.residual_zero_point);
     const __m256 other_multiplier = _mm256_set1_ps(conv.residual_multiplier);
     const std::int64_t step = conv.c_out;
     auto* target = static_cast<std::uint8_t*>(y) + offset;
-    const std::uint8_t* other = has_residual ? residual + offset : nullptr;
-    for (std::int64_t r = 0; r < rows; ++r, sums += sum_stride, target += step) {
+    const std::uint8_t* other = Residual ? residual + offset : nullptr;
+    const auto words = [&](const std::int32_t* row, const std::uint8_t* other_row) {
       __m256i halves[2];
       for (int half = 0; half < 2; ++half) {
-        __m256 v = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + half * 8)));
-        v = _mm256_mul_ps(_mm256_add_ps(v, biases[half]), multipliers[half]);
-        if (has_residual) {
-          const __m128i bytes =
-              _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other + r * step + half * 8));
+        __m256 v = rescaled(row + half * 8, biases[half], multipliers[half]);
+        if constexpr (Residual) {
+          const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other_row + half * 8));
           const __m256i q = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), other_zero_point);
           v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), other_multiplier, v);
         }
-        v = _mm256_min_ps(_mm256_max_ps(v, lo), hi);
-        halves[half] = _mm256_add_epi32(_mm256_cvtps_epi32(v), zero_point);
+        halves[half] = _mm256_cvtps_epi32(v);
       }
-      const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(halves[0], halves[1]), 0b11011000);
-      store(target, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
-            width);
+      return rounding.words(halves[0], halves[1]);
+    };
+    // 32-bit pieces of both rows' bytes to where they belong: rows one after the other.
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    for (; rows > 0; rows -= 2, sums += 2 * sum_stride, target += 2 * step) {
+      const bool both = rows > 1;
+      const __m256i first = words(sums, other);
+      const __m256i second = both ? words(sums + sum_stride, other + step) : first;
+      const __m256i bytes = _mm256_permutevar8x32_epi32(rounding.bytes(first, second), order);
+      store(target, _mm256_castsi256_si128(bytes), width);
+      if (both) store(target + step, _mm256_extracti128_si256(bytes, 1), width);
+      if constexpr (Residual) other += 2 * step;
     }
   }
 };

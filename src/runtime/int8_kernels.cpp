@@ -96,6 +96,18 @@ void pack_winograd(const IntegerConv& conv, Int8Conv& result) {
   }
 }
 
+/// Sums of all magnitudes are int32 by contract, so the largest bias and multiplier bound what is rounded.
+bool rounds_in_int32(const IntegerConv& conv) {
+  constexpr double kLimit = 2147483520.0;  // The largest float below 2^31.
+  const double residual =
+      conv.has_residual ? 255.0 * std::abs(static_cast<double>(conv.residual_multiplier)) : 0;
+  for (std::size_t m = 0; m < conv.multiplier.size(); ++m) {
+    const double sum = 2147483648.0 + std::abs(static_cast<double>(conv.bias[m]));
+    if (!(sum * std::abs(static_cast<double>(conv.multiplier[m])) + residual < kLimit)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool winograd_applies(const IntegerConv& conv) {
@@ -159,6 +171,7 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.residual_zero_point = conv.residual_zero_point;
   result.residual_multiplier = conv.residual_multiplier;
   result.output_is_float = conv.output_is_float;
+  result.rounds_in_int32 = rounds_in_int32(conv);
   result.y_zero_point = conv.y_zero_point;
   result.y_min = conv.y_min;
   result.y_max = conv.y_max;

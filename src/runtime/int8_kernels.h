@@ -40,6 +40,8 @@ struct Int8Conv {
   std::int32_t residual_zero_point = 0;
   float residual_multiplier = 0;
   bool output_is_float = false;
+  bool rounds_in_int32 =
+      false;  ///< Rounded, but not saturated yet, every output fits int32, whatever the input.
   std::int32_t y_zero_point = 0, y_min = 0, y_max = 255;
   float float_min = 0, float_max = 0;
 };
