@@ -102,38 +102,6 @@ struct Avx2 {
     }
   }
 
-  template <int Pairs>
-  static void depthwise_pixels(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
-                               const std::int16_t* weights, std::int64_t pixels, std::int32_t* sums) {
-    const std::int64_t count = Pairs > 0 ? Pairs : pairs;  // Known: the weights stay in registers.
-    for (std::int64_t i = 0; i < pixels; ++i, taps += 2 * count) {
-      __m256i low = _mm256_setzero_si256();
-      __m256i high = _mm256_setzero_si256();
-      for (std::int64_t p = 0; p < count; ++p) {
-        const auto load = [&](const std::uint8_t* tap) {
-          return _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap + channel));
-        };
-        const auto weight = [&](std::int64_t half) {
-          return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + (2 * p + half) * 16));
-        };
-        const __m128i a = load(taps[2 * p]);
-        const __m128i b = load(taps[2 * p + 1]);
-        const __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
-        const __m256i second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(first, weight(0)));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(second, weight(1)));
-      }
-      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + i * Int8Conv::kPanel), low);
-      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + i * Int8Conv::kPanel + 8), high);
-    }
-  }
-
-  static void depthwise(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
-                        const std::int16_t* weights, std::int64_t pixels, std::int32_t* sums) {
-    if (pairs == 5) return depthwise_pixels<5>(taps, pairs, channel, weights, pixels, sums);
-    depthwise_pixels<0>(taps, pairs, channel, weights, pixels, sums);
-  }
-
   /// The first `width` of 16 bytes.
   static void store(std::uint8_t* target, __m128i bytes, std::int64_t width) {
     if (width == Int8Conv::kPanel) {
@@ -209,6 +177,8 @@ struct Avx2 {
     }
   }
 };
+
+#include "runtime/int8_depthwise_avx2.h"
 
 // ---- Winograd F(2x2, 3x3), Lavin and Gray 2015 (arXiv 1509.09308), in integers ----
 // 16 products make a 2x2 output tile instead of 36. The input transform of uint8 stays within +-1020 and the
@@ -366,7 +336,7 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
     case Int8Conv::Algorithm::kWinograd:
       return run_winograd(conv, batch, x, residual, y, threads);
     case Int8Conv::Algorithm::kDepthwise:
-      return run_depthwise<Avx2>(conv, batch, x, residual, y, threads);
+      return run_depthwise(conv, batch, x, residual, y, threads);
     case Int8Conv::Algorithm::kDirect:
       return run_conv<Avx2>(conv, batch, x, residual, y, threads);
   }

@@ -38,19 +38,6 @@ struct Generic {
     }
   }
 
-  static void depthwise(const std::uint8_t* const* taps, std::int64_t pairs, std::int64_t channel,
-                        const std::int16_t* weights, std::int64_t pixels, std::int32_t* sums) {
-    std::fill_n(sums, pixels * Int8Conv::kPanel, 0);
-    for (std::int64_t i = 0; i < pixels; ++i, taps += 2 * pairs, sums += Int8Conv::kPanel) {
-      for (std::int64_t p = 0; p < pairs; ++p) {
-        const std::uint8_t* a = taps[2 * p] + channel;
-        const std::uint8_t* b = taps[2 * p + 1] + channel;
-        const std::int16_t* w = weights + p * 2 * Int8Conv::kPanel;
-        for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) sums[j] += a[j] * w[2 * j] + b[j] * w[2 * j + 1];
-      }
-    }
-  }
-
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
                      std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
                      const std::uint8_t* residual, void* y, std::int64_t offset) {
@@ -59,10 +46,32 @@ struct Generic {
   }
 };
 
+void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x,
+                   const std::uint8_t* residual, void* y, int threads) {
+  const auto& w = conv.window;
+  const std::int64_t taps = w.kernel[0] * w.kernel[1];
+  for_each_padded_line(conv, batch, x, threads, [&](std::int64_t line, const std::uint8_t* const* rows) {
+    for (std::int64_t ox = 0; ox < conv.out_w; ++ox) {
+      for (std::int64_t first = 0; first < conv.c_out; first += Int8Conv::kPanel) {
+        const std::int64_t width = std::min(Int8Conv::kPanel, conv.c_out - first);
+        std::int32_t sums[Int8Conv::kPanel] = {};
+        for (std::int64_t tap = 0; tap < taps; ++tap) {
+          const std::int64_t column = ox * w.strides[1] + tap % w.kernel[1] * w.dilations[1];
+          const std::uint8_t* pixel = rows[tap / w.kernel[1]] + column * conv.c_in + first;
+          for (std::int64_t j = 0; j < width; ++j)
+            sums[j] += pixel[j] * conv.weights[depthwise_offset((taps + 1) / 2, first + j, tap)];
+        }
+        finish_scalar(conv, first / Int8Conv::kPanel, sums, width, residual, y,
+                      (line * conv.out_w + ox) * conv.c_out + first);
+      }
+    }
+  });
+}
+
 void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
           void* y, int threads) {
   if (conv.algorithm == Int8Conv::Algorithm::kDepthwise) {
-    run_depthwise<Generic>(conv, batch, x, residual, y, threads);
+    run_depthwise(conv, batch, x, residual, y, threads);
   } else {
     run_conv<Generic>(conv, batch, x, residual, y, threads);
   }

@@ -36,7 +36,6 @@ void pack_direct(const IntegerConv& conv, Int8Conv& result) {
   }
 }
 
-/// [panel][pair of taps][column][2]
 void pack_depthwise(const IntegerConv& conv, Int8Conv& result) {
   const std::int64_t taps = conv.window.kernel[0] * conv.window.kernel[1];
   const std::int64_t pairs = (taps + 1) / 2;
@@ -44,8 +43,7 @@ void pack_depthwise(const IntegerConv& conv, Int8Conv& result) {
   result.weights.assign(static_cast<std::size_t>(result.panels * pairs * 2 * Int8Conv::kPanel), 0);
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
     for (std::int64_t tap = 0; tap < taps; ++tap) {
-      result.weights[packed_offset(m / Int8Conv::kPanel, pairs, tap, m % Int8Conv::kPanel)] =
-          source[static_cast<std::size_t>(m * taps + tap)];
+      result.weights[depthwise_offset(pairs, m, tap)] = source[static_cast<std::size_t>(m * taps + tap)];
     }
   }
 }
@@ -151,6 +149,7 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   const std::int64_t group_out = conv.c_out / groups;
   result.k = conv.window.kernel[0] * conv.window.kernel[1] * (conv.c_in / groups);
   result.panels = (group_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
+  if (depthwise) result.panels = (result.panels + 1) / 2 * 2;
   if (algorithm == Int8Conv::Algorithm::kWinograd) {
     pack_winograd(conv, result);
   } else if (depthwise) {

@@ -60,6 +60,15 @@ bool winograd_applies(const IntegerConv& conv);
 /// True for one filter a channel.
 bool depthwise_applies(const IntegerConv& conv);
 
+/// Depthwise weights come in blocks of so many channels: [block][pair of taps][4][half of the block][4
+/// channels][2 taps], the order in which bytes leave AVX2's unpack instructions. Panels are whole blocks.
+inline constexpr std::int64_t kDepthwiseBlock = 2 * Int8Conv::kPanel;
+inline std::size_t depthwise_offset(std::int64_t pairs, std::int64_t channel, std::int64_t tap) {
+  const std::int64_t in_half = channel % Int8Conv::kPanel;
+  const std::int64_t row = (channel / kDepthwiseBlock * pairs + tap / 2) * 4 + in_half / 4;
+  return static_cast<std::size_t>(row * 16 + channel / Int8Conv::kPanel % 2 * 8 + in_half % 4 * 2 + tap % 2);
+}
+
 /// A pooling window over [batch, h, w, c].
 struct Int8Pool {
   std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1, channels = 0;
