@@ -1,5 +1,7 @@
 #include "octavo/kernels/conv3x3.h"
 
+#include <cstdlib>
+#include <new>
 #include <string>
 
 #include "conv3x3_impl.h"
@@ -38,6 +40,33 @@ void conv3x3_forward(const Conv3x3Shape& shape, const float* x, const float* wei
   if (shape.c_in < kernels::kThinChannels)
     return kernels::direct::forward(shape, x, weight, strides, bias, y);
   kernels::winograd::forward(shape, x, weight, strides, bias, y);
+}
+
+bool conv3x3_inference_applies(std::int64_t c_in, std::int64_t c_out) {
+  return fast_training_kernels_available() && c_in >= kernels::kThinChannels &&
+         c_out >= kernels::kThinChannels;
+}
+
+Conv3x3Weights::Conv3x3Weights(std::int64_t c_in, std::int64_t c_out, const float* weight)
+    : c_in_(c_in), c_out_(c_out) {
+  if (!conv3x3_inference_applies(c_in, c_out)) {
+    throw Error(
+        ErrorCode::kUnsupported, "conv3x3",
+        "no kernel for " + std::to_string(c_in) + " to " + std::to_string(c_out) + " channels on this CPU");
+  }
+  bytes_ = static_cast<std::size_t>(kernels::winograd::transformed_size(c_in, c_out)) * sizeof(float);
+  auto* u = static_cast<float*>(std::aligned_alloc(64, bytes_));
+  if (u == nullptr) throw std::bad_alloc();
+  data_ = {u, [](const float* memory) { std::free(const_cast<float*>(memory)); }};
+  kernels::winograd::transform(c_in, c_out, weight, u);
+}
+
+void conv3x3_inference(const Conv3x3Shape& shape, const float* x, const Conv3x3Weights& weights,
+                       const Conv3x3Epilogue& epilogue, float* y) {
+  check(shape);
+  check_internal(shape.c_in == weights.c_in() && shape.c_out == weights.c_out(),
+                 "conv3x3_inference: weights of other sizes");
+  kernels::winograd::inference(shape, x, weights.data(), epilogue, y);
 }
 
 void conv3x3_backward_data(const Conv3x3Shape& shape, const float* dy, const float* weight, float* dx,

@@ -33,6 +33,12 @@ void backward_data(const Conv3x3Shape& shape, const float* dy, const float* weig
                    float* dx);
 void backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy, float* dweight,
                       WeightStrides strides, float* dbias);
+/// Floats that transformed weights take, and the transformation of [c_out, c_in, 3, 3] to 64-byte aligned
+/// `u`.
+std::int64_t transformed_size(std::int64_t c_in, std::int64_t c_out);
+void transform(std::int64_t c_in, std::int64_t c_out, const float* weight, float* u);
+void inference(const Conv3x3Shape& shape, const float* x, const float* u, const Conv3x3Epilogue& epilogue,
+               float* y);
 }  // namespace winograd
 
 /// For c_in < kThinChannels.

@@ -12,9 +12,17 @@
 namespace octavo::kernels::winograd {
 namespace {
 
-/// y tile = A^T m A + bias for 8 of the output channels, of which `valid` exist, from m[p][16].
-void output_tile(const Tiles& tiles, const Tiles::Place& at, const float* m, __m256 bias, float* y,
-                 std::int64_t channels, std::int64_t valid) {
+/// 8 floats, of which `valid` exist.
+__m256 load(const float* from, std::int64_t valid) {
+  return valid >= 8 ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, lane_mask(valid));
+}
+
+/// y tile = A^T m A + bias for 8 of the output channels, of which `valid` exist, from m[p][16]. The rest of
+/// the epilogue (`residual` where y's channels begin) is inference's: bounds would swallow a training's NaN.
+template <bool kInference>
+void output_tile(const Tiles& tiles, const Tiles::Place& at, const float* m, __m256 bias,
+                 const Conv3x3Epilogue& epilogue, const float* residual, float* y, std::int64_t channels,
+                 std::int64_t valid) {
   __m256 half[kTileOut][kTileIn];
 #pragma GCC unroll 6
   for (int column = 0; column < kTileIn; ++column) {
@@ -28,7 +36,8 @@ void output_tile(const Tiles& tiles, const Tiles::Place& at, const float* m, __m
   }
   const std::int64_t rows = std::min<std::int64_t>(kTileOut, tiles.h - at.y);
   const std::int64_t columns = std::min<std::int64_t>(kTileOut, tiles.w - at.x);
-  float* corner = y + ((at.image * tiles.h + at.y) * tiles.w + at.x) * channels;
+  const std::int64_t origin = ((at.image * tiles.h + at.y) * tiles.w + at.x) * channels;
+  float* corner = y + origin;
   const __m256i mask = lane_mask(valid);
 #pragma GCC unroll 4
   for (int i = 0; i < kTileOut; ++i) {
@@ -39,7 +48,13 @@ void output_tile(const Tiles& tiles, const Tiles::Place& at, const float* m, __m
 #pragma GCC unroll 4
     for (int j = 0; j < kTileOut; ++j) {
       if (j >= columns) break;
-      const __m256 value = _mm256_add_ps(out[j], bias);
+      __m256 value = _mm256_add_ps(out[j], bias);
+      if constexpr (kInference) {
+        if (residual != nullptr)
+          value = _mm256_add_ps(value, load(residual + origin + (i * tiles.w + j) * channels, valid));
+        value =
+            _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(epilogue.low)), _mm256_set1_ps(epilogue.high));
+      }
       if (valid >= 8) {
         _mm256_storeu_ps(to + j * channels, value);
       } else {
@@ -106,27 +121,26 @@ Blocking forward_blocking(std::int64_t total, std::int64_t depth) {
   return {std::min(tiles, share), 2};
 }
 
-/// The convolution of x with `channels` channels by transformed weights u, to y with `w.lanes` channels.
-void convolve(const Tiles& tiles, const float* x, const WeightView& w, const float* bias, float* y) {
-  const std::int64_t depth = round_up(w.depths, 8);
-  const std::int64_t panels = round_up(w.lanes, kPanel) / kPanel;
-  float* u = scratch(Scratch::kWeights, panels * kPoints * depth * kPanel);
-  transform_weights(w, depth, u);
-
+/// The convolution of x with c_in channels by transformed weights u, to y with c_out channels.
+template <bool kInference>
+void convolve(const Tiles& tiles, const float* x, std::int64_t c_in, std::int64_t c_out, const float* u,
+              const Conv3x3Epilogue& epilogue, float* y) {
+  const std::int64_t depth = round_up(c_in, 8);
+  const std::int64_t panels = round_up(c_out, kPanel) / kPanel;
   const Blocking block = forward_blocking(tiles.total, depth);
   const std::int64_t v_plane = plane_stride(block.tiles * depth);
   constexpr std::int64_t kTileFloats =
       kPoints * kPanel;  // the products of a tile lie together: m[panel][tile][p][16]
   const std::int64_t blocks = (tiles.total + block.tiles - 1) / block.tiles;
   parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-    const float* zero = zeros(w.depths);
+    const float* zero = zeros(c_in);
     float* v = scratch(Scratch::kInput, kPoints * v_plane);
     float* m = scratch(Scratch::kOutput, block.panels * block.tiles * kTileFloats);
     for (std::int64_t b = begin; b < end; ++b) {
       const std::int64_t first = b * block.tiles;
       const std::int64_t count = std::min(block.tiles, tiles.total - first);
       for (std::int64_t t = 0; t < count; ++t)
-        input_tile(tiles, x, w.depths, zero, first + t, v + t * depth, v_plane);
+        input_tile(tiles, x, c_in, zero, first + t, v + t * depth, v_plane);
       for (std::int64_t panel = 0; panel < panels; panel += block.panels) {
         const std::int64_t last = std::min(panels, panel + block.panels);
         for (std::int64_t p = 0; p < kPoints; ++p)
@@ -137,11 +151,13 @@ void convolve(const Tiles& tiles, const float* x, const WeightView& w, const flo
         for (std::int64_t t = 0; t < count; ++t) {
           const auto at = tiles.place(first + t);
           for (std::int64_t q = panel; q < last; ++q)
-            for (std::int64_t o = q * kPanel; o < std::min(w.lanes, (q + 1) * kPanel); o += 8) {
-              const __m256 offset = bias == nullptr ? _mm256_setzero_ps()
-                                                    : _mm256_maskload_ps(bias + o, lane_mask(w.lanes - o));
-              output_tile(tiles, at, m + ((q - panel) * block.tiles + t) * kTileFloats + o % kPanel, offset,
-                          y + o, w.lanes, w.lanes - o);
+            for (std::int64_t o = q * kPanel; o < std::min(c_out, (q + 1) * kPanel); o += 8) {
+              const __m256 offset =
+                  epilogue.bias == nullptr ? _mm256_setzero_ps() : load(epilogue.bias + o, c_out - o);
+              const float* residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + o;
+              output_tile<kInference>(tiles, at,
+                                      m + ((q - panel) * block.tiles + t) * kTileFloats + o % kPanel, offset,
+                                      epilogue, residual, y + o, c_out, c_out - o);
             }
         }
       }
@@ -149,31 +165,57 @@ void convolve(const Tiles& tiles, const float* x, const WeightView& w, const flo
   });
 }
 
+std::int64_t transformed_floats(std::int64_t lanes, std::int64_t depths) {
+  return round_up(lanes, kPanel) * kPoints * round_up(depths, 8);
+}
+
+/// With weights that change from call to call.
+void convolve_training(const Tiles& tiles, const float* x, const WeightView& w, const float* bias, float* y) {
+  float* u = scratch(Scratch::kWeights, transformed_floats(w.lanes, w.depths));
+  transform_weights(w, round_up(w.depths, 8), u);
+  convolve<false>(tiles, x, w.depths, w.lanes, u, {.bias = bias}, y);
+}
+
 }  // namespace
+
+std::int64_t transformed_size(std::int64_t c_in, std::int64_t c_out) {
+  return transformed_floats(c_out, c_in);
+}
+
+void transform(std::int64_t c_in, std::int64_t c_out, const float* weight, float* u) {
+  const WeightView view{
+      .base = weight, .lane = 9 * c_in, .depth = 9, .tap = 1, .lanes = c_out, .depths = c_in};
+  transform_weights(view, round_up(c_in, 8), u);
+}
+
+void inference(const Conv3x3Shape& s, const float* x, const float* u, const Conv3x3Epilogue& epilogue,
+               float* y) {
+  convolve<true>(Tiles(s), x, s.c_in, s.c_out, u, epilogue, y);
+}
 
 void forward(const Conv3x3Shape& s, const float* x, const float* weight, WeightStrides strides,
              const float* bias, float* y) {
-  convolve(Tiles(s), x,
-           {.base = weight,
-            .lane = strides.out,
-            .depth = strides.in,
-            .tap = strides.tap,
-            .lanes = s.c_out,
-            .depths = s.c_in},
-           bias, y);
+  convolve_training(Tiles(s), x,
+                    {.base = weight,
+                     .lane = strides.out,
+                     .depth = strides.in,
+                     .tap = strides.tap,
+                     .lanes = s.c_out,
+                     .depths = s.c_in},
+                    bias, y);
 }
 
 void backward_data(const Conv3x3Shape& s, const float* dy, const float* weight, WeightStrides strides,
                    float* dx) {
   // The same convolution with the roles of the channels exchanged and the taps in reverse order.
-  convolve(Tiles(s), dy,
-           {.base = weight + 8 * strides.tap,
-            .lane = strides.in,
-            .depth = strides.out,
-            .tap = -strides.tap,
-            .lanes = s.c_in,
-            .depths = s.c_out},
-           nullptr, dx);
+  convolve_training(Tiles(s), dy,
+                    {.base = weight + 8 * strides.tap,
+                     .lane = strides.in,
+                     .depth = strides.out,
+                     .tap = -strides.tap,
+                     .lanes = s.c_in,
+                     .depths = s.c_out},
+                    nullptr, dx);
 }
 
 }  // namespace octavo::kernels::winograd

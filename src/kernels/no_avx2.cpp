@@ -18,6 +18,10 @@ void backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy
                       WeightStrides strides, float* dbias) {
   plain::backward_weights(shape, x, dy, dweight, strides, dbias);
 }
+// conv3x3_inference_applies() is false without the instructions.
+std::int64_t transformed_size(std::int64_t, std::int64_t) { return 0; }
+void transform(std::int64_t, std::int64_t, const float*, float*) {}
+void inference(const Conv3x3Shape&, const float*, const float*, const Conv3x3Epilogue&, float*) {}
 }  // namespace winograd
 
 namespace direct {
@@ -40,6 +44,12 @@ void batch_norm_backward(const BatchNormShape& shape, const float* x, const floa
                          const BatchNormSaved& saved, const float* dy, float* dx, float* dgamma,
                          float* dbeta) {
   plain::batch_norm_backward(shape, x, gamma, beta, saved, dy, dx, dgamma, dbeta);
+}
+void relu_pool_forward(const BatchNormShape& shape, const float* x, float* y, std::uint8_t* argmax) {
+  plain::relu_pool_forward(shape, x, y, argmax);
+}
+void relu_pool_backward(const BatchNormShape& shape, const std::uint8_t* argmax, const float* dy, float* dx) {
+  plain::relu_pool_backward(shape, argmax, dy, dx);
 }
 }  // namespace avx2
 

@@ -317,6 +317,31 @@ TEST(Conv3x3, WorksAfterItsWorkspaceIsReleased) {
   EXPECT_EQ(before.y, compute(p).y);
 }
 
+/// Weights transformed before, residual and bounds in the same pass: the bits of one after the other.
+TEST(Conv3x3, InferenceEqualsForwardAndItsEpilogue) {
+  if (!conv3x3_inference_applies(16, 16)) GTEST_SKIP() << "this CPU has no such kernel";
+  for (const Conv3x3Shape& s : {Conv3x3Shape{1, 4, 4, 16, 16}, Conv3x3Shape{2, 7, 5, 11, 27},
+                                Conv3x3Shape{3, 16, 16, 64, 40}, Conv3x3Shape{40, 5, 3, 24, 8}}) {
+    const Problem p(s);
+    const Conv3x3Weights weights(s.c_in, s.c_out, p.weight.data());
+    Floats expected(p.dy.size()), y(p.dy.size(), NAN);
+    conv3x3_forward(s, p.x.data(), p.weight.data(), p.bias.data(), expected.data());
+    const float inf = std::numeric_limits<float>::infinity();
+    conv3x3_inference(s, p.x.data(), weights, {.bias = p.bias.data(), .low = -inf, .high = inf}, y.data());
+    EXPECT_EQ(y, expected);
+    for (std::size_t i = 0; i < y.size(); ++i) expected[i] = std::clamp(expected[i] + p.dy[i], 0.0F, 2.0F);
+    y = p.dy;  // The residual's own memory.
+    conv3x3_inference(s, p.x.data(), weights,
+                      {.bias = p.bias.data(), .residual = y.data(), .low = 0, .high = 2}, y.data());
+    EXPECT_EQ(y, expected);
+  }
+}
+
+TEST(Conv3x3, InferenceRefusesWhatItHasNoKernelFor) {
+  const Floats weight(9 * 3 * 16);
+  EXPECT_THROW(Conv3x3Weights(3, 16, weight.data()), Error);
+}
+
 TEST(Conv3x3, SizesBelowOneAreRefused) {
   float value = 0;
   for (const Conv3x3Shape& shape :

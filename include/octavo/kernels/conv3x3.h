@@ -1,4 +1,5 @@
-/// 3x3 convolution in float32, forward and backward, for training on CPUs with AVX2 and FMA.
+/// 3x3 convolution in float32 for CPUs with AVX2 and FMA: forward and backward for training, forward for
+/// inference.
 ///
 /// Stride 1, padding 1, dilation 1, one group. Activations are NHWC (PyTorch's channels_last) and dense;
 /// weights are [c_out, c_in, 3, 3] in either of the two orders PyTorch keeps them in. With 8 or more input
@@ -12,7 +13,9 @@
 /// outputs must not overlap. Throws Error(kBadInput) on a size below 1.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace octavo {
 
@@ -48,5 +51,37 @@ void conv3x3_backward_data(const Conv3x3Shape& shape, const float* dy, const flo
 /// dweight (in `layout`) and, unless null, dbias[c_out]. Both are overwritten, not added to.
 void conv3x3_backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy, float* dweight,
                               float* dbias, WeightLayout layout = WeightLayout::kOihw);
+
+/// Weights of a 3x3 convolution, transformed once: what inference does not do again for every batch. A value.
+class Conv3x3Weights {
+ public:
+  Conv3x3Weights() = default;
+  /// weight: [c_out, c_in, 3, 3]. Takes four times its memory. Throws kUnsupported unless
+  /// conv3x3_inference_applies().
+  Conv3x3Weights(std::int64_t c_in, std::int64_t c_out, const float* weight);
+  std::int64_t c_in() const { return c_in_; }
+  std::int64_t c_out() const { return c_out_; }
+  std::size_t size_bytes() const { return bytes_; }
+  const float* data() const { return data_.get(); }
+
+ private:
+  std::int64_t c_in_ = 0, c_out_ = 0;
+  std::size_t bytes_ = 0;
+  std::shared_ptr<const float> data_;
+};
+
+/// True if this CPU has the kernel and there are enough channels for it.
+bool conv3x3_inference_applies(std::int64_t c_in, std::int64_t c_out);
+
+/// What follows the convolution in the same pass: y = min(max(convolution + bias + residual, low), high).
+struct Conv3x3Epilogue {
+  const float* bias = nullptr;      ///< [c_out], or null.
+  const float* residual = nullptr;  ///< Lies like y, and may be y; or null.
+  float low = 0, high = 0;
+};
+
+/// conv3x3_forward() with weights transformed before; shape.c_in and c_out are those of the weights.
+void conv3x3_inference(const Conv3x3Shape& shape, const float* x, const Conv3x3Weights& weights,
+                       const Conv3x3Epilogue& epilogue, float* y);
 
 }  // namespace octavo
