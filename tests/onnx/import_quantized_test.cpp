@@ -1,7 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "octavo/onnx/onnx.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/runtime/reference.h"
 #include "onnx/protos.h"
 
@@ -129,6 +133,39 @@ TEST(ImportQuantized, DifferentPairsOnOneTensorGetACopyEach) {
   EXPECT_EQ(graph.value(graph.nodes[0].output).quant, activation_params(0.5F, 0));
   EXPECT_EQ(graph.value(graph.nodes[1].output).quant, activation_params(0.25F, 0));
   EXPECT_EQ(parse_onnx(serialize_onnx(graph), "again.onnx"), graph);
+}
+
+/// A constant behind DequantizeLinear is as good as integers: the operator runs as a table that holds its
+/// exact effect.
+TEST(ImportQuantized, QuantizedConstantsOfElementwiseOperatorsRunInIntegers) {
+  for (const std::string& op : {"Add", "Sub", "Mul", "Div"}) {
+    const Graph graph = import_text(
+        model("s = Constant<value = float {0.5}>() z = Constant<value = uint8 {100}>() "
+              "q = QuantizeLinear(x, s, z) f = DequantizeLinear(q, s, z) "
+              "cq = Constant<value = int8[1,2,1,1] {-9,7}>() cs = Constant<value = float {0.3}>() "
+              "cz = Constant<value = int8 {1}>() c = DequantizeLinear(cq, cs, cz) a = " +
+                  op + "(f, c) aq = QuantizeLinear(a, s, z) b = DequantizeLinear(aq, s, z) y = Flatten(b) ",
+              "float[N,2,1,1] x"));
+    const Value& constant = graph.value(graph.nodes[0].inputs[1]);
+    EXPECT_EQ(*constant.constant,
+              Tensor::from<float>({1, 2, 1, 1}, std::vector<float>{-10 * 0.3F, 6 * 0.3F}));
+    EXPECT_TRUE(placements(graph).at(0).integer) << placements(graph).at(0).reason;
+    // What the file says, in its own steps.
+    std::vector<float> inputs;
+    std::vector<float> expected;
+    for (int i = -60; i < 60; ++i) {
+      for (const float c : constant.constant->data<float>()) {
+        const float x = static_cast<float>(i) * 0.9F;
+        const auto q = [](float real) { return std::clamp(std::nearbyint(real / 0.5F) + 100, 0.0F, 255.0F); };
+        const float f = (q(x) - 100) * 0.5F;
+        const float a = op == "Add" ? f + c : op == "Sub" ? f - c : op == "Mul" ? f * c : f / c;
+        inputs.push_back(x);
+        expected.push_back((q(a) - 100) * 0.5F);
+      }
+    }
+    const Tensor output = interpret(graph, Tensor::from<float>({120, 2, 1, 1}, inputs));
+    EXPECT_TRUE(std::ranges::equal(output.data<float>(), expected)) << op;
+  }
 }
 
 TEST(ImportQuantized, IntegersQuantizedAgainGetACopy) {
