@@ -1,6 +1,7 @@
 // The integer runtime against the reference interpreter, bit for bit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "octavo/core/error.h"
@@ -269,14 +270,20 @@ TEST(Int8Model, Resnet20EqualsReferenceBitForBit) {
                        20);
 }
 
-class Int8Zoo : public ::testing::TestWithParam<const char*> {};
+/// Images as small as the model allows: the reference takes its time.
+struct ZooCase {
+  const char* model;
+  std::int64_t height, width;
+};
+class Int8Zoo : public ::testing::TestWithParam<ZooCase> {};
 
 TEST_P(Int8Zoo, EqualsReferenceBitForBit) {
-  const Graph graph = quantized_zoo(GetParam(), {.channels = 3, .height = 28, .width = 32}, 6);
+  const auto& [model_name, height, width] = GetParam();
+  const Graph graph = quantized_zoo(model_name, {.channels = 3, .height = height, .width = width}, 6);
   for (const Placement& placement : placements(graph))
     EXPECT_TRUE(placement.integer || placement.nodes.back() + 1 == static_cast<int>(graph.nodes.size()))
         << graph.nodes[static_cast<std::size_t>(placement.nodes[0])].name << ": " << placement.reason;
-  const Tensor input = random_tensor({1, 3, 28, 32}, 7, -2.0F, 2.0F);
+  const Tensor input = random_tensor({1, 3, height, width}, 7, -2.0F, 2.0F);
   const Tensor expected = interpret(graph, input);
   const CompiledModel model(graph, {.max_batch = 1, .threads = 2});
   CompiledModel::Context context(model);
@@ -286,8 +293,16 @@ TEST_P(Int8Zoo, EqualsReferenceBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Int8Zoo,
-                         ::testing::Values("mobilenet-v2", "mobilenet-v3-small", "shufflenet-v2",
-                                           "squeezenet"));
+                         ::testing::Values(ZooCase{"mobilenet-v2", 28, 32},
+                                           ZooCase{"mobilenet-v3-small", 28, 32},
+                                           ZooCase{"shufflenet-v2", 28, 32}, ZooCase{"squeezenet", 28, 32},
+                                           ZooCase{"densenet", 8, 12}, ZooCase{"resnet18", 8, 12},
+                                           ZooCase{"resnet9", 8, 16}, ZooCase{"vgg16-bn", 32, 32}),
+                         [](const auto& info) {
+                           std::string name = info.param.model;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 TEST(Int8Model, GrayOddSizedImagesEqualReferenceBitForBit) {
   expect_model_matches(quantized_zoo("simple-cnn", {.channels = 1, .height = 19, .width = 17}, 5), 2, {2},
