@@ -45,6 +45,14 @@ void annotate_weight(Graph& graph, const Node& node, std::int32_t qmax) {
 
 }  // namespace
 
+void annotate_weight_anew(Graph& folded, const Node& node, std::int32_t qmax) {
+  const ValueId weight = node.inputs.at(1);
+  folded.value(weight).quant.reset();
+  for (const Node& reader : folded.nodes) {
+    if (reader.inputs.size() > 1 && reader.inputs[1] == weight) annotate_weight(folded, reader, qmax);
+  }
+}
+
 std::vector<ValueId> quantized_activations(const Graph& folded) {
   const std::vector<ValueId> owners = parameter_owners(folded);
   const auto owns = [&](ValueId id) { return owners[static_cast<std::size_t>(id)] == id; };

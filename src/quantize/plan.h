@@ -19,4 +19,8 @@ namespace octavo {
 /// that its integers are copied as they are.
 std::vector<ValueId> parameter_owners(const Graph& folded);
 
+/// Chooses the parameters of the float32 weight that `node` reads anew, with integers up to `qmax`, for all
+/// nodes that read it.
+void annotate_weight_anew(Graph& folded, const Node& node, std::int32_t qmax);
+
 }  // namespace octavo

@@ -1,6 +1,7 @@
 #include "octavo/train/simulate.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "fake_quantize.h"
 #include "octavo/core/error.h"
@@ -63,10 +64,14 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
                 "a float model; expected a quantized one to simulate");
   Params activations;
   QatConfig config;
+  std::optional<std::int32_t> width;
+  bool one_width = true;  // All weights have the same.
   for (const Value& value : quantized.values) {
     if (!value.quant) continue;
     if (!value.constant) activations.emplace(value.name, *value.quant);
-    if (value.constant && value.quant->dtype == DType::kInt8) config.weight_qmax = value.quant->qmax;
+    if (!value.constant || value.quant->dtype != DType::kInt8) continue;
+    one_width = one_width && (!width || *width == value.quant->qmax);
+    width = config.weight_qmax = value.quant->qmax;
   }
   // Not for autocast's sake: with other precisions the executor leaves pooling apart from what comes before
   // it, and every value can be looked at.
@@ -74,7 +79,7 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
   const Graph real = without_quantization(quantized);
   const at::NoGradGuard no_gradients;
   std::map<ValueId, at::Tensor> seen;
-  if (annotated_as_in_training(real, activations, config.weight_qmax)) {
+  if (one_width && annotated_as_in_training(real, activations, config.weight_qmax)) {
     QatModel model(real, activations, config);
     model.record_values(&seen);
     seen[real.output] = model.run(to_aten(input), false);
