@@ -83,6 +83,26 @@ Dataset head(const Dataset& dataset, std::int64_t count) {
   return part;
 }
 
+Dataset subset(const Dataset& dataset, std::span<const std::int64_t> indices) {
+  Dataset part;
+  part.name = dataset.name;
+  part.split = dataset.split;
+  part.source = dataset.source;
+  part.official = dataset.official;
+  part.class_names = dataset.class_names;
+  part.channels = dataset.channels;
+  part.height = dataset.height;
+  part.width = dataset.width;
+  for (const std::int64_t index : indices) {
+    check_index(dataset, index);
+    const std::span<const std::uint8_t> image = dataset.image(index);
+    part.pixels.insert(part.pixels.end(), image.begin(), image.end());
+    part.labels.push_back(dataset.labels[static_cast<std::size_t>(index)]);
+  }
+  part.hash = content_hash(part);
+  return part;
+}
+
 std::int64_t count_shared_images(const Dataset& a, std::span<const std::int64_t> indices, const Dataset& b) {
   if (a.channels != b.channels || a.height != b.height || a.width != b.width) return 0;
   std::unordered_set<std::string_view> images;

@@ -1,6 +1,5 @@
 /// Image folders: one folder a class, JPEG and PNG files of any size in it.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -115,19 +114,6 @@ std::optional<fs::path> split_folder(const fs::path& root, std::initializer_list
   return std::nullopt;
 }
 
-void check_memory(const fs::path& folder, std::int64_t images, std::int64_t image_bytes) {
-  const double needed = static_cast<double>(images) * static_cast<double>(image_bytes);
-  const double memory =
-      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
-  if (needed <= 0.75 * memory) return;
-  constexpr double kGiB = 1 << 30;
-  throw Error(
-      ErrorCode::kUsage, folder.string(),
-      fmt::format("{} images need {:.1f} GiB of memory; expected at most three quarters of this machine's "
-                  "{:.1f} GiB (use fewer with --train-limit and --test-limit)",
-                  images, needed / kGiB, memory / kGiB));
-}
-
 void read_image(const fs::path& file, const ImageFolderConfig& config, std::span<std::uint8_t> planes) {
   const std::string where = file.string();
   Image image = decode_image(read_file(file, std::uint64_t{1} << 30), config.channels, where);
@@ -156,7 +142,7 @@ Dataset read_split(const fs::path& folder, const std::string& name, const Listin
   split.width = config.width;
   const auto all = static_cast<std::int64_t>(listing.images.size());
   const std::int64_t count = limit > 0 ? std::min(limit, all) : all;
-  check_memory(folder, count, split.image_size());
+  check_memory(folder.string(), count, split.image_size());
   const auto image_bytes = static_cast<std::size_t>(split.image_size());
   split.pixels.resize(static_cast<std::size_t>(count) * image_bytes);
   std::vector<std::optional<Error>> failures(static_cast<std::size_t>(count));

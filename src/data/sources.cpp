@@ -50,23 +50,26 @@ std::optional<fs::path> user_folder(Failure& failure) {
   return fs::path(folder);
 }
 
-std::optional<DatasetPair> search_cifar10(const DataRequest& request, Failure& failure) {
+std::optional<DatasetPair> search_cifar(const CifarLayout& layout, const DataRequest& request,
+                                        Failure& failure) {
+  const CifarDownload official = cifar_download(layout);
   if (const std::optional<fs::path> folder = user_folder(failure)) {
-    // Named by the user: if CIFAR-10 lies there and is broken, that is an error and not a reason to look
+    // Named by the user: if CIFAR lies there and is broken, that is an error and not a reason to look
     // elsewhere.
-    if (find_cifar10(*folder)) return announce(request, read_cifar10(*folder));
-    failure.tried.push_back(fmt::format("$OCTAVO_DATA ({}: no CIFAR-10 there)", folder->string()));
+    if (find_cifar(layout, *folder)) return announce(request, read_cifar(layout, *folder));
+    failure.tried.push_back(fmt::format("$OCTAVO_DATA ({}: no {} there)", folder->string(), official.title));
   }
   fs::path cache;
   try {
     cache = cache_folder();
-    if (find_cifar10(cache)) return announce(request, read_cifar10(cache));
-    failure.tried.push_back(fmt::format("{} (no CIFAR-10 there)", cache.string()));
+    if (find_cifar(layout, cache)) return announce(request, read_cifar(layout, cache));
+    failure.tried.push_back(fmt::format("{} (no {} there)", cache.string(), official.title));
   } catch (const Error& error) {
     failure.tried.emplace_back(error.what());
     failure.code = error.code();
     // Only an archive is what a download would replace.
-    if (cache.empty() || !request.allow_download || fs::is_directory(find_cifar10(cache).value_or(cache))) {
+    if (cache.empty() || !request.allow_download ||
+        fs::is_directory(find_cifar(layout, cache).value_or(cache))) {
       return std::nullopt;
     }
   }
@@ -75,14 +78,16 @@ std::optional<DatasetPair> search_cifar10(const DataRequest& request, Failure& f
     return std::nullopt;
   }
   try {
-    const fs::path archive = cache / "cifar-10-binary.tar.gz";
-    note(request, fmt::format("cifar10: downloading {} to {}", request.url, archive.string()));
-    download({.url = request.url,
+    const fs::path archive = cache / official.archive;
+    const std::string url = request.url.empty() ? official.url : request.url;
+    const std::string md5 = request.md5.empty() ? official.md5 : request.md5 == "none" ? "" : request.md5;
+    note(request, fmt::format("{}: downloading {} to {}", official.name, url, archive.string()));
+    download({.url = url,
               .target = archive,
-              .md5 = request.md5,
+              .md5 = md5,
               .on_progress = request.on_progress,
               .stop = request.stop});
-    return announce(request, read_cifar10(archive));
+    return announce(request, read_cifar(layout, archive));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInterrupted) throw;
     failure.tried.emplace_back(error.what());
@@ -103,26 +108,36 @@ std::optional<DatasetPair> search_idx(const DataRequest& request, const std::str
   return std::nullopt;
 }
 
-[[noreturn]] void throw_not_found(const std::string& name, const Failure& failure, const char* hint) {
+[[noreturn]] void throw_not_found(const std::string& name, const Failure& failure, const std::string& hint) {
   throw Error(failure.code, name, fmt::format("not found; tried: {} ({})", failure.text(), hint));
 }
 
-constexpr const char* kCifar10Hint =
-    "give a folder with cifar-10-binary.tar.gz or its unpacked files: --data FOLDER";
+std::string cifar_hint(const CifarLayout& layout) {
+  return fmt::format("give a folder with {} or its unpacked files: --data FOLDER",
+                     cifar_download(layout).archive);
+}
 constexpr const char* kFashionHint =
     "install the package dataset-fashion-mnist, or give a folder with the four IDX files: --data FOLDER";
 constexpr const char* kMnistHint = "give a folder with the four IDX files: --data FOLDER";
 
 /// "auto" with a folder: whatever lies there.
 DatasetPair read_any(const fs::path& path, const ImageFolderConfig& images) {
-  if (find_cifar10(path)) return read_cifar10(path);
+  // A single file may be either's archive.
+  std::error_code ignored;
+  const bool is_100 =
+      fs::is_regular_file(path, ignored) && path.filename() == cifar_download(cifar100_layout()).archive;
+  for (const CifarLayout* layout : {&cifar10_layout(), &cifar100_layout()}) {
+    if (find_cifar(*layout, path) && !(is_100 && layout == &cifar10_layout()))
+      return read_cifar(*layout, path);
+  }
   if (has_idx(path)) return read_idx(path, identify_idx(path).value_or("fashion-mnist"));
   if (has_image_folder(path)) return read_image_folder(path, images);
-  std::error_code ignored;
-  throw Error(ErrorCode::kIo, path.string(),
-              fmt::format("{}; expected CIFAR-10 in its binary layout, MNIST's four IDX files, or folders of "
-                          "JPEG or PNG images, one a class",
-                          fs::exists(path, ignored) ? "no data set here" : "no such file or folder"));
+  throw Error(
+      ErrorCode::kIo, path.string(),
+      fmt::format(
+          "{}; expected CIFAR-10 or CIFAR-100 in its binary layout, MNIST's four IDX files, or folders of "
+          "JPEG or PNG images, one a class",
+          fs::exists(path, ignored) ? "no data set here" : "no such file or folder"));
 }
 
 }  // namespace
@@ -142,23 +157,27 @@ DatasetPair load_dataset(const DataRequest& request) {
   const std::string& name = request.dataset;
   const bool is_auto = name == "auto";
   const bool is_folder = name == "image-folder";
-  if (name != "cifar10" && name != "fashion-mnist" && name != "mnist" && !is_folder && !is_auto) {
+  const bool is_100 = name == "cifar100";
+  if (name != "cifar10" && !is_100 && name != "fashion-mnist" && name != "mnist" && !is_folder && !is_auto) {
     throw Error(ErrorCode::kUsage, name,
-                "unknown data set; expected cifar10, fashion-mnist, mnist, image-folder or auto");
+                "unknown data set; expected cifar10, cifar100, fashion-mnist, mnist, image-folder or auto");
   }
   if (is_folder && request.path.empty())
     throw Error(ErrorCode::kUsage, name, "no folder given; expected the one with the images: --data FOLDER");
   if (!request.path.empty()) {
     if (is_auto) return announce(request, read_any(request.path, request.images));
     if (is_folder) return announce(request, read_image_folder(request.path, request.images));
-    return announce(request, name == "cifar10" ? read_cifar10(request.path) : read_idx(request.path, name));
+    if (name == "cifar10" || is_100)
+      return announce(request, is_100 ? read_cifar100(request.path) : read_cifar10(request.path));
+    return announce(request, read_idx(request.path, name));
   }
   Failure failure;
-  if (name == "cifar10" || is_auto) {
-    if (std::optional<DatasetPair> pair = search_cifar10(request, failure)) return std::move(*pair);
-    if (!is_auto) throw_not_found("cifar10", failure, kCifar10Hint);
+  if (name == "cifar10" || is_100 || is_auto) {
+    const CifarLayout& layout = is_100 ? cifar100_layout() : cifar10_layout();
+    if (std::optional<DatasetPair> pair = search_cifar(layout, request, failure)) return std::move(*pair);
+    if (!is_auto) throw_not_found(name, failure, cifar_hint(layout));
     note(request, fmt::format("cifar10: not found, so Fashion-MNIST is used instead; tried: {} ({})",
-                              failure.text(), kCifar10Hint));
+                              failure.text(), cifar_hint(layout)));
   }
   const std::string idx_name = is_auto ? "fashion-mnist" : name;
   if (std::optional<DatasetPair> pair = search_idx(request, idx_name, failure)) return std::move(*pair);

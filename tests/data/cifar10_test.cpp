@@ -186,6 +186,39 @@ TEST_F(Cifar10, ArchiveThatPromisesHugeFilesIsRefusedBeforeReadingThem) {
                [&] { read_cifar10(path); });
 }
 
+TEST(Cifar100, HasFineLabelsBehindCoarseOnes) {
+  const TempFolder folder;
+  const fs::path files = folder / "cifar-100-binary";
+  fs::create_directories(files);
+  put(files / "train.bin", testing::cifar100_file(50'000));
+  expect_error(ErrorCode::kIo, {(files / "test.bin").string(), "No such file", "cifar-100-binary.tar.gz"},
+               [&] { read_cifar100(folder.path()); });
+  std::string test = testing::cifar100_file(10'000);
+  put(files / "test.bin", test);
+  const DatasetPair pair = read_cifar100(folder.path());
+  EXPECT_EQ(pair.train.name, "cifar100");
+  EXPECT_EQ(pair.train.size(), 50'000);
+  EXPECT_EQ(pair.test.size(), 10'000);
+  EXPECT_EQ(pair.train.labels[43'210], 10);
+  EXPECT_EQ(pair.train.image(43'210)[0], 43'210 % 256);
+  EXPECT_EQ(pair.train.image(43'210)[1], 0);
+  EXPECT_EQ(pair.test.labels[9'999], 99);
+  EXPECT_FALSE(pair.train.official);
+  ASSERT_EQ(pair.train.class_names.size(), 100U);
+  EXPECT_EQ(pair.train.class_names.front(), "apple");
+  EXPECT_EQ(pair.train.class_names[53], "orange");
+  EXPECT_EQ(pair.train.class_names.back(), "worm");
+  EXPECT_TRUE(std::ranges::is_sorted(pair.train.class_names));
+
+  test[77 * 3074 + 1] = 100;
+  put(files / "test.bin", test);
+  expect_error(ErrorCode::kBadInput, {"record 77", "expected 0 to 99", "got 100", "CIFAR-100"},
+               [&] { read_cifar100(folder.path()); });
+  put(files / "test.bin", testing::cifar_file(0));
+  expect_error(ErrorCode::kBadInput, {"expected 30740000 bytes (10000 records of 3074)", "got 30730000"},
+               [&] { read_cifar100(folder.path()); });
+}
+
 TEST(RealCifar10, HasItsClassesEvenlyAndSmoothPictures) {
   const std::optional<fs::path> folder = testing::real_cifar10();
   if (!folder) GTEST_SKIP() << "CIFAR-10 is not here; name its folder in OCTAVO_TEST_CIFAR10.";

@@ -81,6 +81,26 @@ inline std::vector<ArchiveFile> cifar_archive_files() {
   return files;
 }
 
+/// CIFAR-100's: record r has coarse label 99, fine label r % 100, first pixel r % 256 and zeros.
+inline std::string cifar100_file(std::size_t records) {
+  constexpr std::size_t kRecord = 3074;
+  std::string bytes(records * kRecord, '\0');
+  for (std::size_t r = 0; r < records; ++r) {
+    char* record = bytes.data() + r * kRecord;
+    record[0] = 99;
+    record[1] = static_cast<char>(r % 100);
+    record[2] = static_cast<char>(r % 256);
+  }
+  return bytes;
+}
+
+inline std::vector<ArchiveFile> cifar100_archive_files() {
+  return {{"cifar-100-binary/", "", AE_IFDIR},
+          {"cifar-100-binary/train.bin", cifar100_file(50'000)},
+          {"cifar-100-binary/test.bin", cifar100_file(10'000)},
+          {"cifar-100-binary/fine_label_names.txt", "apple\n"}};
+}
+
 /// The real CIFAR-10, if it is on this machine.
 inline std::optional<std::filesystem::path> real_cifar10() {
   if (const char* named = std::getenv("OCTAVO_TEST_CIFAR10")) return std::filesystem::path(named);

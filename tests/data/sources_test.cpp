@@ -94,7 +94,7 @@ TEST_F(Sources, CacheComesBeforeDownload) {
 TEST_F(Sources, DownloadFillsTheCacheOnce) {
   server.set("/cifar-10-binary.tar.gz", {.body = get(archive())});
   DataRequest wanted = request("cifar10");
-  wanted.md5.clear();  // The synthetic archive is another one at every run of the tests.
+  wanted.md5 = "none";  // The synthetic archive is another one at every run of the tests.
   std::uint64_t received = 0;
   wanted.on_progress = [&](const DownloadProgress& progress) { received = progress.received; };
   EXPECT_EQ(load_dataset(wanted).train.size(), 50'000);
@@ -108,8 +108,25 @@ TEST_F(Sources, BrokenCachedArchiveIsDownloadedAnew) {
   put(cache() / "cifar-10-binary.tar.gz", "rotten");
   server.set("/cifar-10-binary.tar.gz", {.body = get(archive())});
   DataRequest wanted = request("cifar10");
-  wanted.md5.clear();
+  wanted.md5 = "none";
   EXPECT_EQ(load_dataset(wanted).train.size(), 50'000);
+}
+
+TEST_F(Sources, Cifar100IsDownloadedToo) {
+  const fs::path archive = folder / "source.tar.gz";
+  testing::put_archive(archive, testing::cifar100_archive_files());
+  server.set("/cifar-10-binary.tar.gz", {.body = get(archive)});
+  DataRequest wanted = request("cifar100");
+  expect_error(ErrorCode::kBadInput, {"wrong checksum", "03b5dce01913d631647c71ecec9e9cb8"},
+               [&] { load_dataset(wanted); });
+  wanted.md5 = "none";
+  EXPECT_EQ(load_dataset(wanted).train.name, "cifar100");
+  EXPECT_TRUE(fs::exists(cache() / "cifar-100-binary.tar.gz"));
+  DataRequest any = request("auto");
+  any.path = cache() / "cifar-100-binary.tar.gz";
+  EXPECT_EQ(load_dataset(any).train.name, "cifar100");
+  any.path = cache();
+  EXPECT_EQ(load_dataset(any).train.name, "cifar100");
 }
 
 TEST_F(Sources, FailureNamesAllThatWasTried) {
@@ -126,7 +143,7 @@ TEST_F(Sources, FailureNamesAllThatWasTried) {
 
 TEST_F(Sources, WrongDownloadIsBadInput) {
   server.set("/cifar-10-binary.tar.gz", {.body = "<html>Please log in.</html>"});
-  expect_error(ErrorCode::kBadInput, {"wrong checksum", kCifar10Md5},
+  expect_error(ErrorCode::kBadInput, {"wrong checksum", "c32a1d4ab5d03f1284b67883e8d87530"},
                [&] { load_dataset(request("cifar10")); });
 }
 

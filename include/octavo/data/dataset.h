@@ -13,7 +13,7 @@ namespace octavo {
 
 /// One split. Pixels are [count, channels, height, width], row-major.
 struct Dataset {
-  std::string name;    ///< "cifar10", "fashion-mnist", "mnist"
+  std::string name;    ///< "cifar10", "cifar100", "fashion-mnist", "mnist", "image-folder"
   std::string split;   ///< "train" or "test"
   std::string source;  ///< Folder or archive it was read from.
   bool official =
@@ -52,6 +52,10 @@ Tensor normalized_batch(const Dataset& dataset, std::span<const std::int64_t> in
 /// The first `count` images (0 or more than there are: all) of a split as a new one with its own hash; same
 /// images every time. Throws kUsage if `count` is negative.
 Dataset head(const Dataset& dataset, std::int64_t count);
+
+/// Images `indices` of a split, in that order, as a new one with its own hash. Throws kUsage on an index out
+/// of range.
+Dataset subset(const Dataset& dataset, std::span<const std::int64_t> indices);
 
 /// How many of `indices` of `a` have exactly the pixels of some image of `b`: leakage between splits. Every
 /// index counts, repeated ones too.

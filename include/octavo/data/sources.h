@@ -18,6 +18,10 @@ namespace octavo {
 /// kIo or kBadInput, naming the file: missing, truncated (expected size against got), label out of range.
 DatasetPair read_cifar10(const std::filesystem::path& path);
 
+/// CIFAR-100 likewise: cifar-100-binary with train.bin and test.bin, or cifar-100-binary.tar.gz. Labels are
+/// the 100 fine ones.
+DatasetPair read_cifar100(const std::filesystem::path& path);
+
 /// MNIST or Fashion-MNIST (`name`: "mnist", "fashion-mnist"): a folder with train-images-idx3-ubyte[.gz] and
 /// its three companions. Throws kIo (missing, unreadable), kBadInput (not IDX, truncated, damaged, sizes that
 /// do not fit, label out of range, or the official files of the other of the two), kUsage (another name).
@@ -71,24 +75,22 @@ struct DownloadConfig {
 /// kInterrupted.
 void download(const DownloadConfig& config);
 
-inline constexpr const char* kCifar10Url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
-inline constexpr const char* kCifar10Md5 = "c32a1d4ab5d03f1284b67883e8d87530";
-
 struct DataRequest {
-  std::string dataset = "cifar10";  ///< "cifar10", "fashion-mnist", "mnist", "image-folder" (in `path`), or
-                                    ///< "auto": what is in `path`, else CIFAR-10, else Fashion-MNIST.
+  /// "cifar10", "cifar100", "fashion-mnist", "mnist", "image-folder" (in `path`), or "auto": what is in
+  /// `path`, else CIFAR-10, else Fashion-MNIST.
+  std::string dataset = "cifar10";
   std::filesystem::path path = {};  ///< --data; empty: search.
   ImageFolderConfig images = {};    ///< Of "image-folder".
   bool allow_download = true;
-  std::string url = kCifar10Url;
-  std::string md5 = kCifar10Md5;
+  std::string url = {};  ///< Of CIFAR's archive; empty: the official one.
+  std::string md5 = {};  ///< Of that archive; empty: the official one's; "none": not checked.
   std::function<void(const DownloadProgress&)> on_progress = {};
   std::function<void(const std::string&)>
       on_note;  ///< One line a remark: where data were found, a fallback taken.
   std::stop_token stop = {};
 };
 
-/// Finds and reads a data set. CIFAR-10: `path`, $OCTAVO_DATA, the user's cache ($XDG_CACHE_HOME or ~/.cache,
+/// Finds and reads a data set. CIFAR: `path`, $OCTAVO_DATA, the user's cache ($XDG_CACHE_HOME or ~/.cache,
 /// /octavo), then download into the cache. Fashion-MNIST: `path`, $OCTAVO_DATA, the cache,
 /// /usr/share/dataset-fashion-mnist... A `path` that was given is the only place looked at. Throws the error
 /// of the last resort, naming all that was tried.
