@@ -129,21 +129,22 @@ void add_data(std::vector<Setting>& table, Settings& s) {
   Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kVerify | kData, false);
   // Not defining: what was read is told apart by its hash.
   rows.choice("dataset", "--dataset", s.data.dataset,
-              {"cifar10", "fashion-mnist", "mnist", "image-folder", "auto"},
+              {"cifar10", "cifar100", "fashion-mnist", "mnist", "image-folder", "auto"},
               "Data set; auto takes what is in --data, else CIFAR-10, or Fashion-MNIST where there is "
               "neither CIFAR-10 nor a "
               "network");
   rows.add("path", "--data", s.data.path,
            "Folder or archive with the data (empty: $OCTAVO_DATA, cache, download)");
-  rows.add("download", "--download", s.data.allow_download, "Download CIFAR-10 (162 MiB) if it is not found");
-  rows.add("url", "--url", s.data.url, "Address that CIFAR-10 is downloaded from");
-  rows.add("md5", "--md5", s.data.md5, "MD5 of that archive (empty: not checked)");
+  rows.add("download", "--download", s.data.allow_download,
+           "Download CIFAR-10 or CIFAR-100 (162 MiB) if it is not found");
+  rows.add("url", "--url", s.data.url, "Address that CIFAR is downloaded from (empty: the official one)");
+  rows.add("md5", "--md5", s.data.md5, "MD5 of that archive (empty: the official one's, none: not checked)");
   rows.number("train_limit", "--train-limit", s.train_limit, 0, kUnbounded,
               "Use the first so many training images (0: all)");
   rows.number("test_limit", "--test-limit", s.test_limit, 0, kUnbounded,
               "Use the first so many test images (0: all)");
   rows.number("image_size", "--image-size", s.image_size, 0, 65536,
-              "Height and width that images of a folder are cut to, pixels (0: the model's)");
+              "Height and width that images are resized and cut to, pixels (0: the model's)");
   rows.number("resize", "--resize", s.data.images.resize, 0, 65536,
               "Their shorter side before that, pixels (0: as small as covers the cut)");
   rows.number("mean", "--mean", s.mean, -1e6, 1e6,
@@ -219,6 +220,9 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
 
   ptq.number("weight_qmax", "--weight-qmax", s.ptq.weight_qmax, 1, 127,
              "Largest weight integer (127: eight bits, 63: seven, for CPUs whose kernels saturate)");
+  ptq.choice("target_isa", "--target-isa", s.target_isa, {"any", "avx2"},
+             "avx2: seven-bit weights in the layers whose products saturate int16 in engines without VNNI")
+      .commands = kRun | kPtq;
 
   Rows qat(table, "qat", kRun | kQat, true);
   TrainConfig& t = s.qat.train;

@@ -36,6 +36,7 @@ struct Settings {
   // [train], [ptq], [qat]
   TrainConfig train;
   PtqConfig ptq;
+  std::string target_isa = "any";
   QatConfig qat;
   // [bench]
   std::vector<std::int64_t> batches{1, 128};

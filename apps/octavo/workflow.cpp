@@ -1,15 +1,18 @@
 #include "workflow.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 
 #include "interrupt.h"
 #include "octavo/core/error.h"
 #include "octavo/core/version.h"
+#include "octavo/data/resize.h"
 #include "octavo/eval/evaluate.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/quantize/saturation.h"
 #include "run_folder.h"
 
 namespace octavo::app {
@@ -84,6 +87,27 @@ void apply_normalization(const Settings& settings, LoadedData& data) {
   data.normalization_asked = true;
 }
 
+/// Data sets of one size, brought to the model's. Resized images can be many times larger, so that only those
+/// that the command reads are made.
+void fit_images(const Session& session, const ImageFolderConfig& images, LoadedData& data) {
+  const Dataset& train = data.pair.train;
+  const bool fits = train.height == images.height && train.width == images.width && images.resize == 0;
+  if (train.name == "image-folder" || images.height == 0 || fits) return;
+  const std::string change = fmt::format("{} x {} pixels are resized to {} x {}", train.height, train.width,
+                                         images.height, images.width);
+  session.console.line(fmt::format("{}: images of {}", train.name, change));
+  data.notes.push_back(fmt::format("Images of {}.", change));
+  const std::int64_t samples = session.settings.ptq.calibration_samples;
+  if (images.splits == WantedSplits::kTrain && samples <= train.size())
+    data.pair.train = subset(train, calibration_indices(train, samples, session.settings.seed));
+  for (Dataset* split : {&data.pair.train, &data.pair.test}) {
+    const bool wanted = images.splits == WantedSplits::kBoth ||
+                        (images.splits == WantedSplits::kTrain) == (split == &data.pair.train);
+    if (!wanted) *split = subset(*split, {});
+    *split = resized(*split, {.height = images.height, .width = images.width, .shorter = images.resize});
+  }
+}
+
 LoadedData load_named(const Session& session, const std::string& dataset, ImageFolderConfig images) {
   LoadedData data;
   DataRequest request = session.settings.data;
@@ -97,7 +121,7 @@ LoadedData load_named(const Session& session, const std::string& dataset, ImageF
     session.console.bar("images", static_cast<double>(done) / static_cast<double>(total),
                         fmt::format("{} of {}", done, total));
   };
-  request.images = std::move(images);
+  request.images = images;
   request.on_note = [&session](const std::string& note) { session.console.line(note); };
   request.on_progress = [&session](const DownloadProgress& p) {
     const double part = p.total == 0 ? 0 : static_cast<double>(p.received) / static_cast<double>(p.total);
@@ -110,7 +134,41 @@ LoadedData load_named(const Session& session, const std::string& dataset, ImageF
   }
   limit(data.pair.train, session.settings.train_limit, "--train-limit", data.notes);
   limit(data.pair.test, session.settings.test_limit, "--test-limit", data.notes);
+  fit_images(session, images, data);
   return data;
+}
+
+/// Octavo's own kernels need none of this; other engines on CPUs without VNNI do.
+void keep_from_saturating(const Session& session, const Dataset& images, const Normalization& normalization,
+                          PtqResult& result) {
+  // Each image has thousands of pixels that each pair of weights meets.
+  constexpr std::size_t kImages = 64;
+  const auto few = std::span(result.indices).first(std::min(kImages, result.indices.size()));
+  const std::vector<LayerSaturation> layers = narrow_saturating_layers(
+      result.graph, images, normalization, few, 16, [&session](std::int64_t done, std::int64_t total) {
+        throw_if_stopped(session.stop);
+        session.console.bar("saturation", static_cast<double>(done) / static_cast<double>(total),
+                            fmt::format("{} of {} images", done, total));
+      });
+  std::vector<std::string> narrowed;
+  std::vector<std::string> unproven;
+  for (const LayerSaturation& layer : layers) {
+    if (layer.narrowed) {
+      narrowed.push_back(layer.layer);
+      session.console.line(
+          fmt::format("ptq: {} saturated int16 {} times: seven-bit weights", layer.layer, layer.events));
+    } else if (!layer.proven()) {
+      unproven.push_back(layer.layer);
+    }
+  }
+  session.console.line(fmt::format(
+      "ptq: for AVX2 without VNNI, on {} images: {} layers cannot saturate int16, {} could but did "
+      "not, {} did and were narrowed",
+      few.size(), layers.size() - narrowed.size() - unproven.size(), unproven.size(), narrowed.size()));
+  result.graph.metadata["octavo.target_isa"] = session.settings.target_isa;
+  result.graph.metadata["octavo.saturation.images"] = std::to_string(few.size());
+  result.graph.metadata["octavo.saturation.narrowed"] = fmt::format("{}", fmt::join(narrowed, ","));
+  result.graph.metadata["octavo.saturation.not_proven"] = fmt::format("{}", fmt::join(unproven, ","));
 }
 
 }  // namespace
@@ -180,6 +238,7 @@ QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Grap
                         fmt::format("{} of {} images", done, total));
   };
   PtqResult result = quantize_ptq(base, images, normalization, config);
+  if (session.settings.target_isa == "avx2") keep_from_saturating(session, images, normalization, result);
   // The file says how its input is made, and what its outputs mean: an imported model's metadata may not.
   set_normalization(result.graph, normalization);
   if (get_class_names(base).empty() &&

@@ -173,6 +173,20 @@ TEST(Eval, WrongDataSetForTheModelExitsWith3) {
   EXPECT_EQ(finished.exit_code, 3) << finished.err;
 }
 
+TEST(Ptq, NarrowsSaturatingLayersWhereAskedAndSaysSo) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const auto output = folder / "avx2.onnx";
+  const Finished made = octavo({"ptq", model.string(), "--calibration-samples", "20", "--target-isa", "avx2",
+                                "--out", output.string()});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_TRUE(contains(made.err, "for AVX2 without VNNI, on 20 images:")) << made.err;
+  const Graph graph = load_onnx(output);
+  EXPECT_EQ(graph.metadata.at("octavo.target_isa"), "avx2");
+  EXPECT_TRUE(graph.metadata.contains("octavo.saturation.narrowed"));
+  EXPECT_EQ(octavo({"ptq", model.string(), "--target-isa", "neon"}).exit_code, 2);
+}
+
 TEST(Ptq, WritesAnInt8FileThatEvalRuns) {
   const ScratchFolder folder;
   const auto model = write_model(folder);

@@ -110,6 +110,38 @@ TEST(ImageFolderCommands, TrainingTakesTheSizeAsked) {
   EXPECT_EQ(graph.value(graph.output).shape, (Shape{kDynamic, 2}));
 }
 
+/// Data sets of a fixed size, for a model of another one.
+TEST(ImageFolderCommands, FashionMnistIsResizedToTheModelsInputAndItIsSaid) {
+  if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist"))
+    GTEST_SKIP() << "The package dataset-fashion-mnist is not installed.";
+  const ScratchFolder folder;
+  GraphBuilder b("grey", 1, 40, 36, 5);
+  ValueId x = b.relu("relu", b.conv("conv", b.input(), 8, {.kernel = {3, 3}, .strides = {2, 2}}, true));
+  x = b.flatten("flatten", b.global_average_pool("gap", x));
+  const std::string model = (folder / "model.onnx").string();
+  save_onnx(b.finish(b.gemm("fc", x, 10)), model);
+  const std::string quantized = (folder / "q.onnx").string();
+  const Finished ptq =
+      octavo({"ptq", model, "--dataset", "fashion-mnist", "--calibration-samples", "20", "--out", quantized});
+  ASSERT_EQ(ptq.exit_code, 0) << ptq.err;
+  EXPECT_NE(ptq.err.find("fashion-mnist: images of 28 x 28 pixels are resized to 40 x 36"), std::string::npos)
+      << ptq.err;
+  EXPECT_NE(ptq.err.find("calibrated on 20 images"), std::string::npos) << ptq.err;
+  const Finished eval = octavo({"eval", quantized, "--test-limit", "30", "--json"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_EQ(Json::parse(eval.out)["models"][0]["images"], 30);
+  const Finished wrong = octavo({"eval", quantized, "--test-limit", "30", "--image-size", "28"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.err.find("the model takes 40 x 36 pixels"), std::string::npos) << wrong.err;
+  const Finished trained =
+      octavo({"train", "--model", "simple-cnn", "--dataset", "fashion-mnist", "--train-limit", "32",
+              "--test-limit", "16", "--epochs", "1", "--batch-size", "16", "--image-size", "32", "--threads",
+              "1", "--out", (folder / "run").string()});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const Graph graph = load_onnx(folder / "run" / "base.onnx");
+  EXPECT_EQ(graph.value(graph.input).shape, (Shape{kDynamic, 1, 32, 32}));
+}
+
 TEST(ImageFolderCommands, SettingsThatDoNotFitTheModelAreRefused) {
   const ScratchFolder folder;
   const std::string model = foreign_model(folder).string();
