@@ -138,7 +138,7 @@ TEST(ImportQuantized, DifferentPairsOnOneTensorGetACopyEach) {
 /// A constant behind DequantizeLinear is as good as integers: the operator runs as a table that holds its
 /// exact effect.
 TEST(ImportQuantized, QuantizedConstantsOfElementwiseOperatorsRunInIntegers) {
-  for (const std::string& op : {"Add", "Sub", "Mul", "Div"}) {
+  for (const std::string op : {"Add", "Sub", "Mul", "Div"}) {
     const Graph graph = import_text(
         model("s = Constant<value = float {0.5}>() z = Constant<value = uint8 {100}>() "
               "q = QuantizeLinear(x, s, z) f = DequantizeLinear(q, s, z) "

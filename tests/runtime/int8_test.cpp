@@ -298,8 +298,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Int8Zoo,
                                            ZooCase{"shufflenet-v2", 28, 32}, ZooCase{"squeezenet", 28, 32},
                                            ZooCase{"densenet", 8, 12}, ZooCase{"resnet18", 8, 12},
                                            ZooCase{"resnet9", 8, 16}, ZooCase{"vgg16-bn", 32, 32}),
-                         [](const auto& info) {
-                           std::string name = info.param.model;
+                         [](const auto& zoo) {
+                           std::string name = zoo.param.model;
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
