@@ -25,8 +25,7 @@ void set_num_threads(int n) {
 
 int num_threads() { return omp_get_max_threads(); }
 
-void parallel_for(std::int64_t count, std::int64_t grain,
-                  const std::function<void(std::int64_t, std::int64_t)>& body, int threads) {
+void parallel_for(std::int64_t count, std::int64_t grain, RangeBody body, int threads) {
   if (count <= 0) return;
   if (threads <= 0) threads = num_threads();
   const std::int64_t most = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
@@ -37,7 +36,9 @@ void parallel_for(std::int64_t count, std::int64_t grain,
   }
   std::exception_ptr failure;
   std::mutex mutex;
-#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
+// A team of the same size each time, idle threads and all: GCC's OpenMP ends and starts threads when it
+// changes.
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (std::int64_t part = 0; part < parts; ++part) {
     try {
       body(count * part / parts, count * (part + 1) / parts);

@@ -2,15 +2,26 @@
 
 #include <chrono>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "octavo/core/error.h"
 #include "octavo/eval/evaluate.h"
+#include "octavo/eval/layer_costs.h"
 #include "octavo/eval/statistics.h"
 
 namespace octavo {
 
-Latency measure_latency(const CompiledModel& model, const LatencyConfig& config) {
+namespace {
+
+/// A context and an input, warmed up.
+struct Trial {
+  CompiledModel::Context context;
+  std::vector<float> input;
+  std::vector<float> logits;
+};
+
+Trial prepare(const CompiledModel& model, const LatencyConfig& config) {
   const auto usage = [](const char* what, const std::string& expected, std::int64_t got) {
     throw Error(ErrorCode::kUsage, "latency",
                 fmt::format("{} out of range; expected {}, got {}", what, expected, got));
@@ -22,20 +33,26 @@ Latency measure_latency(const CompiledModel& model, const LatencyConfig& config)
   if (config.warmup < 0) usage("number of warm-up runs", "at least 0", config.warmup);
 
   const Shape& shape = model.input_shape();
-  std::vector<float> input(
-      static_cast<std::size_t>(config.batch * element_count({shape.begin() + 1, shape.end()})));
+  const std::int64_t image = element_count({shape.begin() + 1, shape.end()});
+  Trial trial{.context = CompiledModel::Context(model),
+              .input = std::vector<float>(static_cast<std::size_t>(config.batch * image)),
+              .logits = std::vector<float>(static_cast<std::size_t>(config.batch * model.classes()))};
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
-  for (float& x : input) x = normal(generator);
-  std::vector<float> logits(static_cast<std::size_t>(config.batch * model.classes()));
+  for (float& x : trial.input) x = normal(generator);
+  for (int i = 0; i < config.warmup; ++i) model.run(trial.context, trial.input, config.batch, trial.logits);
+  return trial;
+}
 
-  CompiledModel::Context context(model);
-  for (int i = 0; i < config.warmup; ++i) model.run(context, input, config.batch, logits);
+}  // namespace
+
+Latency measure_latency(const CompiledModel& model, const LatencyConfig& config) {
+  Trial trial = prepare(model, config);
   std::vector<double> times_ms;
   times_ms.reserve(static_cast<std::size_t>(config.runs));
   for (int i = 0; i < config.runs; ++i) {
     const auto begin = std::chrono::steady_clock::now();
-    model.run(context, input, config.batch, logits);
+    model.run(trial.context, trial.input, config.batch, trial.logits);
     const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - begin;
     times_ms.push_back(elapsed.count());
   }
@@ -52,6 +69,27 @@ Latency measure_latency(const CompiledModel& model, const LatencyConfig& config)
   if (summary.median > 0)
     latency.images_per_second = static_cast<double>(config.batch) / (summary.median / 1000);
   return latency;
+}
+
+std::vector<LayerCost> measure_layers(const CompiledModel& model, const LatencyConfig& config) {
+  Trial trial = prepare(model, config);
+  std::vector<LayerCost> costs;
+  for (StepInfo& step : model.steps(config.batch)) costs.push_back({.step = std::move(step)});
+  std::vector<std::vector<double>> times(costs.size());
+  for (int run = 0; run < config.runs; ++run) {
+    std::vector<double> seconds(costs.size(), 0.0);
+    model.profile(trial.context, trial.input, config.batch, trial.logits, seconds);
+    for (std::size_t i = 0; i < costs.size(); ++i) times[i].push_back(seconds[i]);
+  }
+  double total = 0;
+  for (std::size_t i = 0; i < costs.size(); ++i) {
+    const double median = summarize(times[i]).median;
+    costs[i].median_ms = median * 1e3;
+    if (median > 0) costs[i].gops = static_cast<double>(costs[i].step.operations) / median / 1e9;
+    total += costs[i].median_ms;
+  }
+  for (LayerCost& cost : costs) cost.share = total > 0 ? cost.median_ms / total : 0;
+  return costs;
 }
 
 }  // namespace octavo

@@ -1,5 +1,7 @@
 #include "octavo/graph/graph.h"
 
+#include "octavo/graph/costs.h"
+
 #include <algorithm>
 
 namespace octavo {
@@ -145,16 +147,18 @@ std::int64_t parameter_count(const Graph& graph) {
   return count;
 }
 
+std::int64_t mac_count(const Graph& graph, const Node& node) {
+  if (node.op != Op::kConv && node.op != Op::kGemm && node.op != Op::kMatMul) return 0;
+  // Each output of one image reads its channel's row of the weight.
+  const Shape& weight = graph.value(node.inputs[1]).shape;
+  const Shape& output = graph.value(node.output).shape;
+  const std::int64_t channels = node.op == Op::kMatMul ? weight[1] : weight[0];
+  return element_count(weight) / channels * element_count(Shape(output.begin() + 1, output.end()));
+}
+
 std::int64_t mac_count(const Graph& graph) {
   std::int64_t macs = 0;
-  for (const Node& node : graph.nodes) {
-    if (node.op != Op::kConv && node.op != Op::kGemm && node.op != Op::kMatMul) continue;
-    // Each output of one image reads its channel's row of the weight.
-    const Shape& weight = graph.value(node.inputs[1]).shape;
-    const Shape& output = graph.value(node.output).shape;
-    const std::int64_t channels = node.op == Op::kMatMul ? weight[1] : weight[0];
-    macs += element_count(weight) / channels * element_count(Shape(output.begin() + 1, output.end()));
-  }
+  for (const Node& node : graph.nodes) macs += mac_count(graph, node);
   return macs;
 }
 

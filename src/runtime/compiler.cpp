@@ -15,16 +15,20 @@ Program compile_program(const Graph& graph, std::int64_t batch, const CompileOpt
   } else {
     program.set_real(graph.input, {kInputBuffer, onednn::Layout::plain(program.shape_of(graph.input))});
   }
-  for (const FusedGroup& group : groups) {
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const FusedGroup& group = groups[i];
+    const bool integer = runs_in_integers(graph, group);
+    program.begin_group(static_cast<int>(i), integer);
     if (program.pooled.contains(group.output)) {
       // The convolution before it has done this already.
-    } else if (runs_in_integers(graph, group)) {
+    } else if (integer) {
       compile_integer_group(program, group);
     } else {
       compile_float_group(program, group);
     }
     program.finish_reads(group);
   }
+  program.begin_group(-1, false);
   return program.finish();
 }
 

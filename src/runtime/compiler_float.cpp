@@ -38,14 +38,14 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group, const ClipAttribut
     const bool reusable = group.residual != group.input && p.may_overwrite(group.residual, residual->buffer);
     y = reusable ? residual->buffer : p.new_buffer(residual->layout.bytes());
     if (!reusable) {
-      p.emit(onednn::make_reorder(p.label("copy", group.residual), *residual, {y, residual->layout}),
+      p.emit(group.residual, onednn::make_reorder("copy", *residual, {y, residual->layout}),
              {residual->buffer, y});
     }
   } else {
     y = p.target(group.output, conv.output());
   }
   const BufferId scratch = conv.scratch_bytes() > 0 ? p.new_buffer(conv.scratch_bytes()) : -1;
-  p.emit(conv.step(p.label("conv", group.output), x.buffer, y, scratch), {x.buffer, y, scratch});
+  p.emit(group.output, conv.step("conv", x.buffer, y, scratch), {x.buffer, y, scratch}, p.operations(group));
   p.set_real(group.output, {y, conv.output()});
 }
 
@@ -70,9 +70,10 @@ void compile_product(ProgramBuilder& p, const FusedGroup& group, const ClipAttri
   const Layout layout = Layout::plain(p.shape_of(group.output));
   const BufferId y = p.target(group.output, layout);
   const std::int64_t rows = element_count(p.shape_of(group.input)) / weight.dim(1);
-  p.emit(onednn::make_gemm(p.label("gemm", group.output), rows, weight,
-                           anchor.inputs.size() > 2 ? &bias : nullptr, bounds, x.buffer, y),
-         {x.buffer, y});
+  p.emit(group.output,
+         onednn::make_gemm("gemm", rows, weight, anchor.inputs.size() > 2 ? &bias : nullptr, bounds, x.buffer,
+                           y),
+         {x.buffer, y}, p.operations(group));
   p.set_real(group.output, {y, layout});
 }
 
@@ -117,19 +118,20 @@ void compile_batch_norm(ProgramBuilder& p, const FusedGroup& group, const ClipAt
     walk = {shape, {row_major(shape), row_major(shape), channel}, {}};
   }
   const BufferId y = p.target(group.output, x.layout);
-  p.emit(make_scale_shift_step(p.label("batch-norm", group.output), bounds, walk, scale, shift, x.buffer, y),
+  p.emit(group.output, make_scale_shift_step("batch-norm", bounds, walk, scale, shift, x.buffer, y),
          {x.buffer, y});
   p.set_real(group.output, {y, x.layout});
 }
 
 void compile_unary(ProgramBuilder& p, const FusedGroup& group) {
   const Node& anchor = p.node(group.anchor);
-  const std::string text = p.label(to_string(anchor.op), group.output);
+  const std::string text = to_string(anchor.op);
   // oneDNN has no Erf.
   const bool own = anchor.op == Op::kErf;
   const Operand x = own ? p.real_plain(group.input) : p.real_place(group.input);
   const BufferId y = p.target(group.output, x.layout);
-  p.emit(own ? make_float_unary_step(text, anchor, element_count(p.shape_of(group.output)), x.buffer, y)
+  p.emit(group.output,
+         own ? make_float_unary_step(text, anchor, element_count(p.shape_of(group.output)), x.buffer, y)
              : onednn::make_unary(text, anchor, x, y),
          {x.buffer, y});
   if (anchor.op == Op::kHardSigmoid) {  // As a post-op of the line the bounds would be slow.
@@ -138,7 +140,7 @@ void compile_unary(ProgramBuilder& p, const FusedGroup& group) {
                       .inputs = {},
                       .output = kNoValue,
                       .attributes = ClipAttributes{.min = 0.0F, .max = 1.0F}};
-    p.emit(onednn::make_unary(text, bounds, {y, x.layout}, y), {y});
+    p.emit(group.output, onednn::make_unary(text, bounds, {y, x.layout}, y), {y});
   }
   p.set_real(group.output, {y, x.layout});
 }
@@ -164,9 +166,8 @@ void compile_plain_binary(ProgramBuilder& p, const FusedGroup& group, const Clip
   const FloatSource b = plain_source(p, anchor.inputs[1]);
   const Layout layout = Layout::plain(shape);
   const BufferId y = p.target(group.output, layout);
-  p.emit(
-      make_float_binary_step(p.label(to_string(anchor.op), group.output), anchor.op, bounds, walk, a, b, y),
-      {a.buffer, b.buffer, y});
+  p.emit(group.output, make_float_binary_step(to_string(anchor.op), anchor.op, bounds, walk, a, b, y),
+         {a.buffer, b.buffer, y});
   p.set_real(group.output, {y, layout});
 }
 
@@ -205,8 +206,8 @@ bool compile_channel_binary(ProgramBuilder& p, const FusedGroup& group, const Cl
     b.buffer = p.in_layout(p.real_place(other), Layout::blocked(channels, *block), other).buffer;
   }
   const BufferId y = p.target(group.output, x.layout);
-  p.emit(make_float_binary_step(p.label(to_string(anchor.op), group.output), anchor.op, bounds, walk,
-                                {x.buffer, {}}, b, y),
+  p.emit(group.output,
+         make_float_binary_step(to_string(anchor.op), anchor.op, bounds, walk, {x.buffer, {}}, b, y),
          {x.buffer, b.buffer, y});
   p.set_real(group.output, {y, x.layout});
   return true;
@@ -220,7 +221,7 @@ void compile_binary(ProgramBuilder& p, const FusedGroup& group, const ClipAttrib
     const Operand a = p.real_place(flowing[0]);
     const Operand b = p.in_layout(p.real_place(flowing[1]), a.layout, flowing[1]);
     const BufferId y = p.target(group.output, a.layout);
-    p.emit(onednn::make_binary(p.label(to_string(anchor.op), group.output), anchor.op, a, b, bounds, y),
+    p.emit(group.output, onednn::make_binary(to_string(anchor.op), anchor.op, a, b, bounds, y),
            {a.buffer, b.buffer, y});
     return p.set_real(group.output, {y, a.layout});
   }
@@ -230,12 +231,12 @@ void compile_binary(ProgramBuilder& p, const FusedGroup& group, const ClipAttrib
 void compile_pool(ProgramBuilder& p, ValueId input, ValueId output, const PoolAttributes& window, bool max) {
   const Shape x_shape = p.shape_of(input);
   const Shape y_shape = p.shape_of(output);
-  const std::string text = p.label(max ? "max-pool" : "average-pool", output);
+  const std::string text = max ? "max-pool" : "average-pool";
   if (!max && !onednn::average_pool_applies(x_shape, y_shape, window)) {
     const Operand x = p.real_plain(input);
     const Layout layout = Layout::plain(y_shape);
     const BufferId y = p.target(output, layout);
-    p.emit(make_float_average_pool_step(text, x_shape, y_shape, window, x.buffer, y), {x.buffer, y});
+    p.emit(output, make_float_average_pool_step(text, x_shape, y_shape, window, x.buffer, y), {x.buffer, y});
     return p.set_real(output, {y, layout});
   }
   const Operand x = p.real_place(input);
@@ -244,7 +245,7 @@ void compile_pool(ProgramBuilder& p, ValueId input, ValueId output, const PoolAt
   auto step = onednn::make_pool(text, max ? onednn::PoolKind::kMax : onednn::PoolKind::kAverage, x, x_shape,
                                 y_shape, window, y, layout);
   p.resize_buffer(y, layout.bytes());
-  p.emit(std::move(step), {x.buffer, y});
+  p.emit(output, std::move(step), {x.buffer, y});
   p.set_real(output, {y, layout});
 }
 
@@ -263,11 +264,10 @@ void compile_concat(ProgramBuilder& p, const FusedGroup& group) {
   }
   const BufferId y = p.new_buffer(0);
   Layout layout;
-  auto step = onednn::make_concat(p.label("concat", group.output), inputs, anchor.as<AxisAttributes>().axis,
-                                  y, layout);
+  auto step = onednn::make_concat("concat", inputs, anchor.as<AxisAttributes>().axis, y, layout);
   p.resize_buffer(y, layout.bytes());
   touched.push_back(y);
-  p.emit(std::move(step), touched);
+  p.emit(group.output, std::move(step), touched);
   p.set_real(group.output, {y, layout});
 }
 
@@ -296,9 +296,9 @@ void compile_move(ProgramBuilder& p, const FusedGroup& group) {
     const auto& a = anchor.as<PadAttributes>();
     walk.dims = x_shape;
     for (std::size_t d = 0; d < y_shape.size(); ++d) walk.starts[0] += a.before[d] * y_strides[d];
-    p.emit(make_float_fill_step(p.label("fill", group.output), a.value, element_count(y_shape), y), {y});
+    p.emit(group.output, make_float_fill_step("fill", a.value, element_count(y_shape), y), {y});
   }
-  p.emit(make_float_copy_step(p.label(to_string(anchor.op), group.output), walk, x.buffer, y), {x.buffer, y});
+  p.emit(group.output, make_float_copy_step(to_string(anchor.op), walk, x.buffer, y), {x.buffer, y});
   p.set_real(group.output, {y, layout});
 }
 
@@ -307,7 +307,7 @@ void compile_reduce_mean(ProgramBuilder& p, const FusedGroup& group) {
   const Operand x = p.real_plain(group.input);
   const Layout layout = Layout::plain(p.shape_of(group.output));
   const BufferId y = p.target(group.output, layout);
-  p.emit(make_reduce_mean_step(p.label("mean", group.output), p.shape_of(group.input), a.axes, x.buffer, y),
+  p.emit(group.output, make_reduce_mean_step("mean", p.shape_of(group.input), a.axes, x.buffer, y),
          {x.buffer, y});
   p.set_real(group.output, {y, layout});
 }
@@ -316,9 +316,10 @@ void compile_softmax(ProgramBuilder& p, const FusedGroup& group) {
   const Node& anchor = p.node(group.anchor);
   const Operand x = p.real_plain(group.input);
   const BufferId y = p.target(group.output, x.layout);
-  p.emit(onednn::make_softmax(p.label("softmax", group.output), anchor.op == Op::kLogSoftmax, x,
-                              anchor.as<AxisAttributes>().axis, y),
-         {x.buffer, y});
+  p.emit(
+      group.output,
+      onednn::make_softmax("softmax", anchor.op == Op::kLogSoftmax, x, anchor.as<AxisAttributes>().axis, y),
+      {x.buffer, y});
   p.set_real(group.output, {y, x.layout});
 }
 

@@ -45,11 +45,11 @@ bool emit_onednn_conv(ProgramBuilder& p, const FusedGroup& group, const std::str
   auto step = onednn::make_int8_conv(text, conv, x_shape, y_shape, x, y);
   if (!step) return false;
   if (residual >= 0 && !reusable) {
-    p.emit(make_copy_step(p.label("copy", group.residual), static_cast<std::size_t>(element_count(y_shape)),
-                          residual, y),
+    p.emit(group.residual,
+           make_copy_step("copy", static_cast<std::size_t>(element_count(y_shape)), residual, y),
            {residual, y});
   }
-  p.emit(std::move(step), {x, y});
+  p.emit(group.output, std::move(step), {x, y}, p.operations(group));
   p.set_integer(group.output, {y, y_strides});
   return true;
 }
@@ -65,7 +65,7 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   const Strides y_strides = matrix ? row_major(y_real) : channels_last(y_real);
   const BufferId x = p.integer_in(group.input, matrix ? row_major(x_real) : channels_last(x_real));
   const BufferId residual = conv.has_residual ? p.integer_in(group.residual, y_strides) : -1;
-  const std::string text = p.label(matrix ? "gemm" : "conv", group.output);
+  const std::string text = matrix ? "gemm" : "conv";
   if (emit_onednn_conv(p, group, text, conv, x_shape, y_shape, x, residual, y_strides)) return;
 
   const Int8Conv::Algorithm algorithm = algorithm_for(conv);
@@ -74,17 +74,19 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   const ValueId pooled = may_pool ? pool_that_follows(p.graph(), group) : kNoValue;
   if (pooled != kNoValue) {
     const BufferId y = p.new_bytes(pooled);
-    p.emit(make_int8_conv_step(text + " + max-pool " + p.name(pooled),
-                               prepare_int8_conv(conv, extent, algorithm, true), x_shape[0], x, -1, y),
-           {x, y});
+    p.emit(pooled,
+           make_int8_conv_step(text + " + max-pool", prepare_int8_conv(conv, extent, algorithm, true),
+                               x_shape[0], x, -1, y),
+           {x, y}, p.operations(group));
     p.set_integer(pooled, {y, channels_last(p.shape_of(pooled))});
     p.pooled.insert(pooled);
     return;
   }
   const Layout layout = matrix ? Layout::plain(y_real) : Layout::channels_last(y_real);
   const BufferId y = conv.output_is_float ? p.target(group.output, layout) : p.new_bytes(group.output);
-  p.emit(make_int8_conv_step(text, prepare_int8_conv(conv, extent, algorithm), x_shape[0], x, residual, y),
-         {x, residual, y});
+  p.emit(group.output,
+         make_int8_conv_step(text, prepare_int8_conv(conv, extent, algorithm), x_shape[0], x, residual, y),
+         {x, residual, y}, p.operations(group));
   if (conv.output_is_float) {
     p.set_real(group.output, {y, layout});
   } else {
@@ -114,8 +116,7 @@ void compile_pool(ProgramBuilder& p, const FusedGroup& group) {
   const Layout layout = Layout::channels_last(y_shape);
   const BufferId y =
       pool.parameters.output_is_float ? p.target(group.output, layout) : p.new_bytes(group.output);
-  p.emit(make_int8_pool_step(p.label(max ? "max-pool" : "average-pool", group.output), !max, pool, p.batch(),
-                             x, y),
+  p.emit(group.output, make_int8_pool_step(max ? "max-pool" : "average-pool", !max, pool, p.batch(), x, y),
          {x, y});
   if (pool.parameters.output_is_float) {
     p.set_real(group.output, {y, layout});
@@ -136,8 +137,8 @@ void compile_reshape(ProgramBuilder& p, const FusedGroup& group) {
   const Strides wanted = channels_last(y_shape);
   if (const auto as_input = reshaped(y_shape, wanted, x_shape)) {
     const BufferId y = p.new_bytes(group.output);
-    p.emit(make_int8_map_step(p.label("reshape", group.output), {x_shape, {*as_input, x.strides}, {}}, {},
-                              x.buffer, y),
+    p.emit(group.output,
+           make_int8_map_step("reshape", {x_shape, {*as_input, x.strides}, {}}, {}, x.buffer, y),
            {x.buffer, y});
     p.set_integer(group.output, {y, wanted});
     return;
@@ -165,7 +166,7 @@ void compile_slice(ProgramBuilder& p, const FusedGroup& group) {
     walk.strides[1][d] *= a.steps[d];
   }
   const BufferId y = p.new_bytes(group.output);
-  p.emit(make_int8_map_step(p.label("slice", group.output), walk, {}, x.buffer, y), {x.buffer, y});
+  p.emit(group.output, make_int8_map_step("slice", walk, {}, x.buffer, y), {x.buffer, y});
   p.set_integer(group.output, {y, y_strides});
 }
 
@@ -179,10 +180,9 @@ void compile_pad(ProgramBuilder& p, const FusedGroup& group) {
   for (std::size_t d = 0; d < x_shape.size(); ++d) walk.starts[0] += a.before[d] * y_strides[d];
   const BufferId y = p.new_bytes(group.output);
   const auto zero_point = static_cast<std::uint8_t>(p.graph().value(group.input).quant->zero_point());
-  p.emit(make_fill_step(p.label("fill", group.output), zero_point,
-                        static_cast<std::size_t>(element_count(y_shape)), y),
-         {y});
-  p.emit(make_int8_map_step(p.label("pad", group.output), walk, {}, x.buffer, y), {x.buffer, y});
+  p.emit(group.output,
+         make_fill_step("fill", zero_point, static_cast<std::size_t>(element_count(y_shape)), y), {y});
+  p.emit(group.output, make_int8_map_step("pad", walk, {}, x.buffer, y), {x.buffer, y});
   p.set_integer(group.output, {y, y_strides});
 }
 
@@ -200,8 +200,9 @@ void compile_concat(ProgramBuilder& p, const FusedGroup& group) {
     const Shape x_shape = p.shape_of(id);
     const QuantParams& from = *p.graph().value(id).quant;
     const IntegerTable table = from == to ? IntegerTable{} : lower_integer_rescale(from, to);
-    p.emit(make_int8_map_step(p.label("concat", id), {x_shape, {y_strides, x.strides}, {start, 0}},
-                              table.values, x.buffer, y),
+    p.emit(id,
+           make_int8_map_step("concat", {x_shape, {y_strides, x.strides}, {start, 0}}, table.values, x.buffer,
+                              y),
            {x.buffer, y});
     start += x_shape[axis] * y_strides[axis];
   }
@@ -225,8 +226,7 @@ void compile_binary(ProgramBuilder& p, const FusedGroup& group) {
   const BufferId b = p.integer_place(node.inputs[1]).buffer;
   const BufferId y = p.new_bytes(group.output);
   const char* const kernel = node.op == Op::kMul ? "mul" : node.op == Op::kSub ? "sub" : "add";
-  p.emit(make_int8_binary_step(p.label(kernel, group.output), lower_integer_binary(p.graph(), group), walk, a,
-                               b, y),
+  p.emit(group.output, make_int8_binary_step(kernel, lower_integer_binary(p.graph(), group), walk, a, b, y),
          {a, b, y});
   p.set_integer(group.output, {y, y_strides});
 }
@@ -241,7 +241,7 @@ void compile_table(ProgramBuilder& p, const FusedGroup& group) {
     walk.strides.back()[static_cast<std::size_t>(table.axis)] = 1;
   }
   const BufferId y = p.new_bytes(group.output);
-  p.emit(make_int8_map_step(p.label("table", group.output), walk, table.values, x.buffer, y), {x.buffer, y});
+  p.emit(group.output, make_int8_map_step("table", walk, table.values, x.buffer, y), {x.buffer, y});
   p.set_integer(group.output, {y, x.strides});
 }
 
@@ -251,7 +251,8 @@ void compile_affine(ProgramBuilder& p, const FusedGroup& group) {
   Strides channel(shape.size(), 0);
   channel[1] = 1;
   const BufferId y = p.new_bytes(group.output);
-  p.emit(make_int8_affine_step(p.label("batch-norm", group.output), lower_integer_affine(p.graph(), group),
+  p.emit(group.output,
+         make_int8_affine_step("batch-norm", lower_integer_affine(p.graph(), group),
                                {shape, {x.strides, x.strides, channel}, {}}, x.buffer, y),
          {x.buffer, y});
   p.set_integer(group.output, {y, x.strides});

@@ -19,11 +19,11 @@ bool repeats(const Walk& walk, std::int64_t block) {
 }
 
 template <int Block, typename Combine>
-void repeated_lines(Walk walk, const float* a, const float* b, float* y, int threads,
+void repeated_lines(const Walk& walk, const float* a, const float* b, float* y, int threads,
                     const Combine& combine) {
-  walk.dims.pop_back();
-  for (Strides& strides : walk.strides) strides.pop_back();
-  for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
+  Lines lines(walk);
+  lines.drop(walk.dims.size() - 1);
+  for_each_line(lines, threads, [&](const std::int64_t* at, std::int64_t count) {
     float other[Block];
     std::copy_n(b + at[2], Block, other);
     const float* first = a + at[1];
@@ -87,10 +87,10 @@ std::vector<std::int64_t> box_offsets(const Shape& shape, const std::vector<bool
 
 }  // namespace
 
-std::unique_ptr<Step> make_float_binary_step(const std::string& label, Op op, const ClipAttributes& bounds,
+std::unique_ptr<Step> make_float_binary_step(const std::string& kernel, Op op, const ClipAttributes& bounds,
                                              const Walk& walk, FloatSource a, FloatSource b, BufferId y) {
-  return function_step(label, [op, bounds, walk = simplified(walk), a = std::move(a), b = std::move(b),
-                               y](const StepArguments& s) {
+  return function_step(kernel, [op, bounds, walk = simplified(walk), a = std::move(a), b = std::move(b),
+                                y](const StepArguments& s) {
     const auto run = [&](const auto& combine) {
       binary_lines(walk, bounds, elements(a, s), elements(b, s), s.buffer<float>(y), s.threads, combine);
     };
@@ -110,11 +110,11 @@ std::unique_ptr<Step> make_float_binary_step(const std::string& label, Op op, co
   });
 }
 
-std::unique_ptr<Step> make_scale_shift_step(const std::string& label, const ClipAttributes& bounds,
+std::unique_ptr<Step> make_scale_shift_step(const std::string& kernel, const ClipAttributes& bounds,
                                             const Walk& walk, std::vector<float> scale,
                                             std::vector<float> shift, BufferId x, BufferId y) {
-  return function_step(label, [bounds, walk = simplified(walk), scale = std::move(scale),
-                               shift = std::move(shift), x, y](const StepArguments& s) {
+  return function_step(kernel, [bounds, walk = simplified(walk), scale = std::move(scale),
+                                shift = std::move(shift), x, y](const StepArguments& s) {
     const std::int64_t y_step = walk.strides[0].back();
     const std::int64_t x_step = walk.strides[1].back();
     const std::int64_t c_step = walk.strides[2].back();
@@ -143,9 +143,9 @@ std::unique_ptr<Step> make_scale_shift_step(const std::string& label, const Clip
   });
 }
 
-std::unique_ptr<Step> make_float_copy_step(const std::string& label, const Walk& walk, BufferId x,
+std::unique_ptr<Step> make_float_copy_step(const std::string& kernel, const Walk& walk, BufferId x,
                                            BufferId y) {
-  return function_step(label, [walk = simplified(walk), x, y](const StepArguments& s) {
+  return function_step(kernel, [walk = simplified(walk), x, y](const StepArguments& s) {
     const auto* source = s.buffer<const float>(x);
     auto* target = s.buffer<float>(y);
     const std::int64_t y_step = walk.strides[0].back();
@@ -160,15 +160,15 @@ std::unique_ptr<Step> make_float_copy_step(const std::string& label, const Walk&
   });
 }
 
-std::unique_ptr<Step> make_float_fill_step(const std::string& label, float value, std::int64_t count,
+std::unique_ptr<Step> make_float_fill_step(const std::string& kernel, float value, std::int64_t count,
                                            BufferId y) {
   return function_step(
-      label, [value, count, y](const StepArguments& s) { std::fill_n(s.buffer<float>(y), count, value); });
+      kernel, [value, count, y](const StepArguments& s) { std::fill_n(s.buffer<float>(y), count, value); });
 }
 
-std::unique_ptr<Step> make_float_unary_step(const std::string& label, const Node& node, std::int64_t count,
+std::unique_ptr<Step> make_float_unary_step(const std::string& kernel, const Node& node, std::int64_t count,
                                             BufferId x, BufferId y) {
-  return function_step(label, [node, count, x, y](const StepArguments& s) {
+  return function_step(kernel, [node, count, x, y](const StepArguments& s) {
     const auto* source = s.buffer<const float>(x);
     auto* target = s.buffer<float>(y);
     parallel_for(
@@ -180,14 +180,14 @@ std::unique_ptr<Step> make_float_unary_step(const std::string& label, const Node
   });
 }
 
-std::unique_ptr<Step> make_reduce_mean_step(const std::string& label, const Shape& x_shape,
+std::unique_ptr<Step> make_reduce_mean_step(const std::string& kernel, const Shape& x_shape,
                                             const std::vector<std::int64_t>& axes, BufferId x, BufferId y) {
   std::vector<bool> reduced(x_shape.size(), false);
   for (const std::int64_t axis : axes) reduced[static_cast<std::size_t>(axis)] = true;
   std::vector<std::int64_t> inner = box_offsets(x_shape, reduced);
   reduced.flip();
   std::vector<std::int64_t> outer = box_offsets(x_shape, reduced);
-  return function_step(label,
+  return function_step(kernel,
                        [inner = std::move(inner), outer = std::move(outer), x, y](const StepArguments& s) {
                          const auto* source = s.buffer<const float>(x);
                          auto* target = s.buffer<float>(y);
@@ -205,10 +205,10 @@ std::unique_ptr<Step> make_reduce_mean_step(const std::string& label, const Shap
                        });
 }
 
-std::unique_ptr<Step> make_float_average_pool_step(const std::string& label, const Shape& x_shape,
+std::unique_ptr<Step> make_float_average_pool_step(const std::string& kernel, const Shape& x_shape,
                                                    const Shape& y_shape, const PoolAttributes& w, BufferId x,
                                                    BufferId y) {
-  return function_step(label, [x_shape, y_shape, w, x, y](const StepArguments& s) {
+  return function_step(kernel, [x_shape, y_shape, w, x, y](const StepArguments& s) {
     const std::int64_t height = x_shape[2];
     const std::int64_t width = x_shape[3];
     parallel_for(

@@ -84,12 +84,12 @@ inline bool interleaves(const Walk& walk) {
          walk.strides[0][last] == 2 && walk.strides[1][last] == 1;
 }
 
-void interleave(Walk walk, const std::uint8_t* x, std::uint8_t* y, int threads) {
+void interleave(const Walk& walk, const std::uint8_t* x, std::uint8_t* y, int threads) {
   const std::size_t last = walk.dims.size() - 1;
   const std::int64_t apart = walk.strides[1][last - 1];
-  walk.dims.erase(walk.dims.end() - 2);
-  for (Strides& strides : walk.strides) strides.erase(strides.end() - 2);
-  for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
+  Lines lines(walk);
+  lines.drop(last - 1);
+  for_each_line(lines, threads, [&](const std::int64_t* at, std::int64_t count) {
     std::uint8_t* __restrict target = y + at[0];
     const std::uint8_t* first = x + at[1];
     const std::uint8_t* second = first + apart;

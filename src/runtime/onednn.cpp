@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -84,21 +83,54 @@ d::memory prepack(const Tensor& tensor, const d::memory::desc& plain, const d::m
   return packed;
 }
 
-PrimitiveStep::PrimitiveStep(std::string label, d::primitive primitive, std::vector<BoundBuffer> buffers,
+namespace {
+
+std::size_t bytes_of(const std::vector<std::pair<int, d::memory>>& constants) {
+  std::size_t bytes = 0;
+  for (const auto& [argument, memory] : constants) bytes += memory.get_desc().get_size();
+  return bytes;
+}
+
+}  // namespace
+
+PrimitiveStep::PrimitiveStep(std::string kernel, d::primitive primitive, std::vector<BoundBuffer> buffers,
                              std::vector<std::pair<int, d::memory>> constants)
-    : Step(std::move(label)),
+    : Step(std::move(kernel), bytes_of(constants)),
       primitive_(std::move(primitive)),
       buffers_(std::move(buffers)),
       constants_(std::move(constants)) {}
 
+namespace {
+
+/// A primitive's arguments in one context.
+struct Arguments {
+  std::vector<d::memory> memories;  ///< Of the buffers, in their order.
+  std::vector<dnnl_exec_arg_t> list;
+};
+
+}  // namespace
+
 void PrimitiveStep::run(const StepArguments& arguments) const {
-  std::unordered_map<int, d::memory> bound;
-  for (const auto& [argument, memory] : constants_) bound.emplace(argument, memory);
-  for (const BoundBuffer& b : buffers_) {
-    bound.emplace(b.argument, d::memory(b.desc, engine(), arguments.buffer<void>(b.buffer)));
+  if (!*arguments.kept) {
+    auto made = std::make_shared<Arguments>();
+    for (const BoundBuffer& b : buffers_) {
+      made->memories.emplace_back(b.desc, engine(), arguments.buffer<void>(b.buffer));
+      made->list.push_back({b.argument, made->memories.back().get()});
+    }
+    for (const auto& [argument, memory] : constants_) made->list.push_back({argument, memory.get()});
+    *arguments.kept = std::move(made);
   }
+  auto& bound = *static_cast<Arguments*>(arguments.kept->get());
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    const BufferId buffer = buffers_[i].buffer;
+    if (buffer == kInputBuffer || buffer == kOutputBuffer)
+      bound.memories[i].set_data_handle(arguments.buffer<void>(buffer));
+  }
+  // The C function: the C++ one copies its arguments into vectors each time.
   auto& stream = *static_cast<d::stream*>(arguments.stream);
-  primitive_.execute(stream, bound);
+  d::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream.get(),
+                                              static_cast<int>(bound.list.size()), bound.list.data()),
+                       "could not execute a primitive");
   stream.wait();
 }
 
@@ -167,21 +199,21 @@ const Layout& FloatConv::input() const { return impl_->input; }
 const Layout& FloatConv::output() const { return impl_->output; }
 std::size_t FloatConv::scratch_bytes() const { return impl_->pd.scratchpad_desc().get_size(); }
 
-std::unique_ptr<Step> FloatConv::step(const std::string& label, BufferId x, BufferId y,
+std::unique_ptr<Step> FloatConv::step(const std::string& kernel, BufferId x, BufferId y,
                                       BufferId scratch) const {
   std::vector<BoundBuffer> buffers{{DNNL_ARG_SRC, x, impl_->pd.src_desc()},
                                    {DNNL_ARG_DST, y, impl_->pd.dst_desc()}};
   if (scratch >= 0) buffers.push_back({DNNL_ARG_SCRATCHPAD, scratch, impl_->pd.scratchpad_desc()});
   std::vector<std::pair<int, d::memory>> constants{{DNNL_ARG_WEIGHTS, impl_->weights}};
   if (impl_->bias) constants.emplace_back(DNNL_ARG_BIAS, impl_->bias);
-  return std::make_unique<PrimitiveStep>(fmt::format("{} [{}]", label, impl_->pd.impl_info_str()),
+  return std::make_unique<PrimitiveStep>(fmt::format("{} [{}]", kernel, impl_->pd.impl_info_str()),
                                          d::convolution_forward(impl_->pd), std::move(buffers),
                                          std::move(constants));
 }
 
 // ---- the other float steps ----
 
-std::unique_ptr<Step> make_gemm(const std::string& label, std::int64_t batch, const Tensor& weight,
+std::unique_ptr<Step> make_gemm(const std::string& kernel, std::int64_t batch, const Tensor& weight,
                                 const Tensor* bias, const ClipAttributes& bounds, BufferId x, BufferId y) {
   constexpr auto kF32 = d::memory::data_type::f32;
   const d::memory::desc x_desc = plain_desc({batch, weight.dim(1)}, kF32);
@@ -200,14 +232,14 @@ std::unique_ptr<Step> make_gemm(const std::string& label, std::int64_t batch, co
       {DNNL_ARG_WEIGHTS, prepack(weight, plain_desc(weight.shape(), kF32), pd.weights_desc())}};
   if (bias) constants.emplace_back(DNNL_ARG_BIAS, prepack(*bias, b_desc, b_desc));
   return std::make_unique<PrimitiveStep>(
-      fmt::format("{} [{}]", label, pd.impl_info_str()), d::inner_product_forward(pd),
+      fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::inner_product_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x, x_desc}, {DNNL_ARG_DST, y, y_desc}}, std::move(constants));
 }
 
-std::unique_ptr<Step> make_reorder(const std::string& label, const Operand& from, const Operand& to) {
+std::unique_ptr<Step> make_reorder(const std::string& kernel, const Operand& from, const Operand& to) {
   const d::reorder::primitive_desc pd(engine(), from.layout.desc().md, engine(), to.layout.desc().md);
   return std::make_unique<PrimitiveStep>(
-      label, d::reorder(pd),
+      kernel, d::reorder(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, from.buffer, from.layout.desc().md},
                                {DNNL_ARG_DST, to.buffer, to.layout.desc().md}},
       std::vector<std::pair<int, d::memory>>{});
@@ -229,7 +261,7 @@ bool average_pool_applies(const Shape& x_shape, const Shape& y_shape, const Pool
   return !(a.count_include_pad && hangs_over);
 }
 
-std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const Operand& x,
+std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const Operand& x,
                                 const Shape& x_shape, const Shape& y_shape, const PoolAttributes& a,
                                 BufferId y, Layout& y_layout) {
   d::algorithm algorithm = d::algorithm::pooling_max;
@@ -246,7 +278,7 @@ std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const O
   const d::pooling_forward::primitive_desc pd(desc, engine());
   y_layout = Layout(Layout::Desc{pd.dst_desc()});
   return std::make_unique<PrimitiveStep>(
-      fmt::format("{} [{}]", label, pd.impl_info_str()), d::pooling_forward(pd),
+      fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::pooling_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, pd.dst_desc()}},
       std::vector<std::pair<int, d::memory>>{});
 }

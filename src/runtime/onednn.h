@@ -82,7 +82,7 @@ class FloatConv {
   const Layout& input() const;
   const Layout& output() const;
   std::size_t scratch_bytes() const;
-  std::unique_ptr<Step> step(const std::string& label, BufferId x, BufferId y, BufferId scratch) const;
+  std::unique_ptr<Step> step(const std::string& kernel, BufferId x, BufferId y, BufferId scratch) const;
 
  private:
   struct Impl;
@@ -90,26 +90,26 @@ class FloatConv {
 };
 
 /// x [N, K] plain, weight [M, K].
-std::unique_ptr<Step> make_gemm(const std::string& label, std::int64_t batch, const Tensor& weight,
+std::unique_ptr<Step> make_gemm(const std::string& kernel, std::int64_t batch, const Tensor& weight,
                                 const Tensor* bias, const ClipAttributes& bounds, BufferId x, BufferId y);
-std::unique_ptr<Step> make_reorder(const std::string& label, const Operand& from, const Operand& to);
+std::unique_ptr<Step> make_reorder(const std::string& kernel, const Operand& from, const Operand& to);
 /// A unary operator other than Erf, any layout, same layout out. Of HardSigmoid the line without its bounds.
-std::unique_ptr<Step> make_unary(const std::string& label, const Node& node, const Operand& x, BufferId y);
+std::unique_ptr<Step> make_unary(const std::string& kernel, const Node& node, const Operand& x, BufferId y);
 /// y = a op b, then clipped; all of one shape and layout.
-std::unique_ptr<Step> make_binary(const std::string& label, Op op, const Operand& a, const Operand& b,
+std::unique_ptr<Step> make_binary(const std::string& kernel, Op op, const Operand& a, const Operand& b,
                                   const ClipAttributes& bounds, BufferId y);
 /// `y_layout` receives the output's layout (chosen to follow the inputs').
-std::unique_ptr<Step> make_concat(const std::string& label, const std::vector<Operand>& inputs,
+std::unique_ptr<Step> make_concat(const std::string& kernel, const std::vector<Operand>& inputs,
                                   std::int64_t axis, BufferId y, Layout& y_layout);
 /// Softmax or its logarithm, same layout out.
-std::unique_ptr<Step> make_softmax(const std::string& label, bool logarithm, const Operand& x,
+std::unique_ptr<Step> make_softmax(const std::string& kernel, bool logarithm, const Operand& x,
                                    std::int64_t axis, BufferId y);
 
 enum class PoolKind { kMax, kAverage };
 /// False for windows that reach past their padding and count it: oneDNN would count too much.
 bool average_pool_applies(const Shape& x_shape, const Shape& y_shape, const PoolAttributes& attributes);
 /// `y_layout` receives the output's layout (chosen to follow the input's).
-std::unique_ptr<Step> make_pool(const std::string& label, PoolKind kind, const Operand& x,
+std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const Operand& x,
                                 const Shape& x_shape, const Shape& y_shape, const PoolAttributes& attributes,
                                 BufferId y, Layout& y_layout);
 /// True if this CPU multiplies u8 by s8 exactly in oneDNN's kernels (VNNI or AMX).
@@ -118,7 +118,7 @@ bool exact_int8();
 /// The int8 convolution on oneDNN, or null where its arithmetic would differ from the contract: an output or
 /// residual zero point (it rounds after adding it), padding with a non-zero input zero point. y must hold the
 /// residual before the step runs, if there is one. Buffers are NHWC.
-std::unique_ptr<Step> make_int8_conv(const std::string& label, const IntegerConv& conv, const Shape& x_shape,
+std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerConv& conv, const Shape& x_shape,
                                      const Shape& y_shape, BufferId x, BufferId y);
 
 std::string version();

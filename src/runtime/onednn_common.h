@@ -37,7 +37,7 @@ struct BoundBuffer {
 /// One primitive over buffers of the arena and constants of its own.
 class PrimitiveStep final : public Step {
  public:
-  PrimitiveStep(std::string label, dnnl::primitive primitive, std::vector<BoundBuffer> buffers,
+  PrimitiveStep(std::string kernel, dnnl::primitive primitive, std::vector<BoundBuffer> buffers,
                 std::vector<std::pair<int, dnnl::memory>> constants);
   void run(const StepArguments& arguments) const override;
 

@@ -18,7 +18,7 @@ bool exact_int8() {
   return exact;
 }
 
-std::unique_ptr<Step> make_int8_conv(const std::string& label, const IntegerConv& conv, const Shape& x_shape,
+std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerConv& conv, const Shape& x_shape,
                                      const Shape& y_shape, BufferId x, BufferId y) {
   using Tag = d::memory::format_tag;
   using Type = d::memory::data_type;
@@ -53,7 +53,7 @@ std::unique_ptr<Step> make_int8_conv(const std::string& label, const IntegerConv
   if (!pd) return nullptr;
   const Tensor bias = Tensor::from<std::int32_t>({conv.c_out}, conv.bias);
   return std::make_unique<PrimitiveStep>(
-      fmt::format("{} [onednn {}]", label, pd.impl_info_str()), d::convolution_forward(pd),
+      fmt::format("{} [onednn {}]", kernel, pd.impl_info_str()), d::convolution_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x, x_desc}, {DNNL_ARG_DST, y, y_desc}},
       std::vector<std::pair<int, d::memory>>{
           {DNNL_ARG_WEIGHTS, prepack(conv.weight, plain_desc(w_shape, Type::s8), pd.weights_desc())},

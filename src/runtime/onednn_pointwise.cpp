@@ -65,18 +65,18 @@ d::algorithm binary_algorithm(Op op) {
 
 }  // namespace
 
-std::unique_ptr<Step> make_unary(const std::string& label, const Node& node, const Operand& x, BufferId y) {
+std::unique_ptr<Step> make_unary(const std::string& kernel, const Node& node, const Operand& x, BufferId y) {
   const Eltwise eltwise = eltwise_of(node);
   const auto& md = x.layout.desc().md;
   const d::eltwise_forward::desc desc(d::prop_kind::forward_inference, eltwise.algorithm, md, eltwise.alpha,
                                       eltwise.beta);
   const d::eltwise_forward::primitive_desc pd(desc, engine());
   return std::make_unique<PrimitiveStep>(
-      label, d::eltwise_forward(pd),
+      kernel, d::eltwise_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}}, NoConstants{});
 }
 
-std::unique_ptr<Step> make_binary(const std::string& label, Op op, const Operand& a, const Operand& b,
+std::unique_ptr<Step> make_binary(const std::string& kernel, Op op, const Operand& a, const Operand& b,
                                   const ClipAttributes& bounds, BufferId y) {
   const auto& md = a.layout.desc().md;
   d::post_ops ops;
@@ -86,14 +86,14 @@ std::unique_ptr<Step> make_binary(const std::string& label, Op op, const Operand
   const d::binary::primitive_desc pd(d::binary::desc(binary_algorithm(op), md, b.layout.desc().md, md),
                                      attributes, engine());
   return std::make_unique<PrimitiveStep>(
-      label, d::binary(pd),
+      kernel, d::binary(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC_0, a.buffer, md},
                                {DNNL_ARG_SRC_1, b.buffer, b.layout.desc().md},
                                {DNNL_ARG_DST, y, md}},
       NoConstants{});
 }
 
-std::unique_ptr<Step> make_concat(const std::string& label, const std::vector<Operand>& inputs,
+std::unique_ptr<Step> make_concat(const std::string& kernel, const std::vector<Operand>& inputs,
                                   std::int64_t axis, BufferId y, Layout& y_layout) {
   std::vector<d::memory::desc> sources;
   std::vector<BoundBuffer> buffers;
@@ -104,21 +104,21 @@ std::unique_ptr<Step> make_concat(const std::string& label, const std::vector<Op
   const d::concat::primitive_desc pd(static_cast<int>(axis), sources, engine());
   y_layout = Layout(Layout::Desc{pd.dst_desc()});
   buffers.push_back({DNNL_ARG_DST, y, pd.dst_desc()});
-  return std::make_unique<PrimitiveStep>(fmt::format("{} [{}]", label, pd.impl_info_str()), d::concat(pd),
+  return std::make_unique<PrimitiveStep>(fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::concat(pd),
                                          std::move(buffers), NoConstants{});
 }
 
-std::unique_ptr<Step> make_softmax(const std::string& label, bool logarithm, const Operand& x,
+std::unique_ptr<Step> make_softmax(const std::string& kernel, bool logarithm, const Operand& x,
                                    std::int64_t axis, BufferId y) {
   const auto& md = x.layout.desc().md;
   const std::vector<BoundBuffer> buffers{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}};
   constexpr auto kForward = d::prop_kind::forward_inference;
   if (logarithm) {
     const d::logsoftmax_forward::primitive_desc pd({kForward, md, static_cast<int>(axis)}, engine());
-    return std::make_unique<PrimitiveStep>(label, d::logsoftmax_forward(pd), buffers, NoConstants{});
+    return std::make_unique<PrimitiveStep>(kernel, d::logsoftmax_forward(pd), buffers, NoConstants{});
   }
   const d::softmax_forward::primitive_desc pd({kForward, md, static_cast<int>(axis)}, engine());
-  return std::make_unique<PrimitiveStep>(label, d::softmax_forward(pd), buffers, NoConstants{});
+  return std::make_unique<PrimitiveStep>(kernel, d::softmax_forward(pd), buffers, NoConstants{});
 }
 
 }  // namespace octavo::onednn

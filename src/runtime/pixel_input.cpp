@@ -34,10 +34,10 @@ std::vector<std::uint8_t> integer_tables(const Normalization& normalization, con
 }
 
 /// Operands of the walk: y, x, index of the channel.
-std::unique_ptr<Step> make_normalize_step(const std::string& label, const Walk& walk,
+std::unique_ptr<Step> make_normalize_step(const std::string& kernel, const Walk& walk,
                                           std::vector<float> tables, BufferId x, BufferId y) {
   return function_step(
-      label, [walk = simplified(walk), tables = std::move(tables), x, y](const StepArguments& a) {
+      kernel, [walk = simplified(walk), tables = std::move(tables), x, y](const StepArguments& a) {
         const auto* pixels = a.buffer<const std::uint8_t>(x);
         auto* real = a.buffer<float>(y);
         const std::int64_t step_y = walk.strides[0].back(), step_x = walk.strides[1].back(),
@@ -80,7 +80,8 @@ void read_pixels(ProgramBuilder& program, const PixelInput& pixels) {
   if (const auto& params = program.graph().value(input).quant) {
     const Strides to = channels_last(shape);
     const BufferId y = program.new_bytes(input);
-    program.emit(make_int8_map_step(program.label("pixels", input), {shape, {to, from, channel}, {}},
+    program.emit(input,
+                 make_int8_map_step("pixels", {shape, {to, from, channel}, {}},
                                     integer_tables(pixels.normalization, *params), kInputBuffer, y),
                  {kInputBuffer, y});
     program.set_integer(input, {y, to});
@@ -89,10 +90,10 @@ void read_pixels(ProgramBuilder& program, const PixelInput& pixels) {
   const onednn::Operand real{
       program.new_buffer(static_cast<std::size_t>(element_count(shape)) * sizeof(float)),
       onednn::Layout::plain(shape)};
-  program.emit(
-      make_normalize_step(program.label("pixels", input), {shape, {row_major(shape), from, channel}, {}},
-                          real_tables(pixels.normalization), kInputBuffer, real.buffer),
-      {kInputBuffer, real.buffer});
+  program.emit(input,
+               make_normalize_step("pixels", {shape, {row_major(shape), from, channel}, {}},
+                                   real_tables(pixels.normalization), kInputBuffer, real.buffer),
+               {kInputBuffer, real.buffer});
   program.set_real(input, real);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "octavo/core/quant.h"
+#include "octavo/graph/costs.h"
 #include "runtime/int8_steps.h"
 
 namespace octavo {
@@ -52,12 +53,29 @@ BufferId ProgramBuilder::target(ValueId id, const Layout& layout) {
   return deliver ? kOutputBuffer : new_buffer(layout.bytes());
 }
 
-void ProgramBuilder::emit(std::unique_ptr<Step> step, const std::vector<BufferId>& touched) {
+void ProgramBuilder::begin_group(int group, bool integer) {
+  group_ = group;
+  integer_ = integer;
+}
+
+std::int64_t ProgramBuilder::operations(const FusedGroup& group) const {
+  return 2 * batch_ * mac_count(graph_, node(group.anchor));
+}
+
+void ProgramBuilder::emit(ValueId id, std::unique_ptr<Step> step, const std::vector<BufferId>& touched,
+                          std::int64_t operations) {
   const int index = static_cast<int>(program_.steps.size());
+  program_.infos.push_back({.kernel = step->kernel(),
+                            .value = name(id),
+                            .shape = shape_of(id),
+                            .operations = operations,
+                            .conversion = Conversion::kNone,
+                            .integer = integer_,
+                            .group = group_});
   program_.steps.push_back(std::move(step));
-  for (const BufferId id : touched) {
-    if (id < 0) continue;
-    Buffer& buffer = buffers_[static_cast<std::size_t>(id)];
+  for (const BufferId used : touched) {
+    if (used < 0) continue;
+    Buffer& buffer = buffers_[static_cast<std::size_t>(used)];
     if (buffer.first < 0) buffer.first = index;
     buffer.last = index;
   }
@@ -87,7 +105,7 @@ bool ProgramBuilder::observed(ValueId id) const { return std::ranges::find(obser
 void ProgramBuilder::show(ValueId id) {
   if (!observed(id)) return;
   const BufferId x = real_plain(id).buffer;
-  emit(make_observe_step(label("observe", id), id, element_count(shape_of(id)), x), {x});
+  emit(id, make_observe_step("observe", id, element_count(shape_of(id)), x), {x});
 }
 
 void ProgramBuilder::set_real(ValueId id, const Operand& operand) {
@@ -107,7 +125,7 @@ void ProgramBuilder::set_integer(ValueId id, IntegerOperand operand) {
 Operand ProgramBuilder::in_layout(const Operand& from, const Layout& wanted, ValueId id) {
   if (from.layout == wanted) return from;
   const Operand to{new_buffer(wanted.bytes()), wanted};
-  emit(onednn::make_reorder(label("reorder", id), from, to), {from.buffer, to.buffer});
+  emit(id, onednn::make_reorder("reorder", from, to), {from.buffer, to.buffer});
   return to;
 }
 
@@ -118,8 +136,8 @@ Operand ProgramBuilder::real_place(ValueId id) {
     const BufferId x = last ? integer_place(id).buffer : integer_in(id, row_major(shape));
     const Layout layout = last ? Layout::channels_last(shape) : Layout::plain(shape);
     const BufferId y = new_buffer(layout.bytes());
-    emit(make_dequantize_step(label("dequantize", id), *graph_.value(id).quant, element_count(shape), x, y),
-         {x, y});
+    emit(id, make_dequantize_step("dequantize", *graph_.value(id).quant, element_count(shape), x, y), {x, y});
+    program_.infos.back().conversion = Conversion::kDequantize;
     place(id).real = Operand{y, layout};
   }
   return *place(id).real;
@@ -139,7 +157,7 @@ BufferId ProgramBuilder::integer_in(ValueId id, const Strides& wanted) {
   const IntegerOperand from = integer_place(id);
   if (same_order(shape, from.strides, wanted)) return from.buffer;
   const BufferId to = new_bytes(id);
-  emit(make_int8_map_step(label("reorder", id), {shape, {wanted, from.strides}, {}}, {}, from.buffer, to),
+  emit(id, make_int8_map_step("reorder", {shape, {wanted, from.strides}, {}}, {}, from.buffer, to),
        {from.buffer, to});
   place(id).integer = IntegerOperand{to, wanted};
   return to;
@@ -158,7 +176,8 @@ void ProgramBuilder::quantize(ValueId id) {
   const bool is_last = x.layout == Layout::channels_last(shape);
   if (!is_last || matrices) x = in_layout(x, Layout::plain(shape), id);
   const bool transposes = !is_last && !matrices;
-  emit(make_quantize_step(label("quantize", id), params, shape, transposes, x.buffer, y), {x.buffer, y});
+  emit(id, make_quantize_step("quantize", params, shape, transposes, x.buffer, y), {x.buffer, y});
+  program_.infos.back().conversion = Conversion::kQuantize;
   place(id).integer = IntegerOperand{y, matrices ? row_major(shape) : channels_last(shape)};
 }
 
@@ -166,7 +185,7 @@ Program ProgramBuilder::finish() {
   const Operand result = real_place(graph_.output);
   if (result.buffer != kOutputBuffer) {
     const Operand caller{kOutputBuffer, Layout::plain(shape_of(graph_.output))};
-    emit(onednn::make_reorder(label("copy", graph_.output), result, caller), {result.buffer});
+    emit(graph_.output, onednn::make_reorder("copy", result, caller), {result.buffer});
   }
   lay_out();
   return std::move(program_);

@@ -29,8 +29,6 @@ class ProgramBuilder {
   std::int64_t batch() const { return batch_; }
   const Node& node(int index) const { return graph_.nodes[static_cast<std::size_t>(index)]; }
   const std::string& name(ValueId id) const { return graph_.value(id).name; }
-  /// "kernel value", for describe().
-  std::string label(const std::string& kernel, ValueId id) const { return kernel + " " + name(id); }
   /// With the batch in the first dimension.
   Shape shape_of(ValueId id) const;
   /// A constant in float: a quantized one as its integers say.
@@ -42,7 +40,14 @@ class ProgramBuilder {
   void resize_buffer(BufferId id, std::size_t bytes);
   /// The caller's memory if `id` is the model's output and lies like that, else a new buffer.
   BufferId target(ValueId id, const onednn::Layout& layout);
-  void emit(std::unique_ptr<Step> step, const std::vector<BufferId>& touched);
+  /// A step that makes `id`, or moves it about, and counts as `operations`.
+  void emit(ValueId id, std::unique_ptr<Step> step, const std::vector<BufferId>& touched,
+            std::int64_t operations = 0);
+
+  /// Steps emitted from now on belong to group number `group`.
+  void begin_group(int group, bool integer);
+  /// Two a multiply-accumulate of the group's convolution or matrix product.
+  std::int64_t operations(const FusedGroup& group) const;
 
   /// Counts what the group reads as needed, and as read.
   void expect_reads(const FusedGroup& group);
@@ -94,6 +99,8 @@ class ProgramBuilder {
   std::vector<Place> places_;
   std::vector<int> uses_;
   std::vector<Buffer> buffers_;
+  int group_ = -1;
+  bool integer_ = false;
   Program program_;
 };
 

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <mutex>
 
@@ -21,6 +22,8 @@ struct CompiledModel::Plan {
   CompileOptions options;           // What is observed in ids of the folded graph...
   std::vector<ValueId> observe_as;  // ...and of the caller's.
   bool integer = false;
+  std::int64_t image_values = 0;  // Of one image.
+  std::int64_t classes = 0;
 
   // Programs by batch size, made when first asked for. Their addresses stay.
   mutable std::mutex mutex;
@@ -37,10 +40,52 @@ struct CompiledModel::Plan {
   }
 };
 
+namespace {
+
+template <typename Plan>
+void expect(const Plan& plan, bool ok, const char* what, std::int64_t wanted, std::int64_t got) {
+  if (ok) return;
+  throw Error(ErrorCode::kBadInput, plan.graph.name,
+              std::string(what) + "; expected " + std::to_string(wanted) + ", got " + std::to_string(got));
+}
+
+template <typename Plan>
+void check_batch(const Plan& plan, std::int64_t batch) {
+  expect(plan, batch >= 1 && batch <= plan.options.max_batch, "batch outside 1 to the compiled maximum",
+         plan.options.max_batch, batch);
+}
+
+template <typename Plan>
+void check_floats(const Plan& plan) {
+  if (plan.options.pixels)
+    throw Error(ErrorCode::kUsage, plan.graph.name, "was compiled for images, not for normalized floats");
+}
+
+}  // namespace
+
 struct CompiledModel::Context::State {
+  /// What a program's steps refer to in this arena.
+  struct Binding {
+    std::vector<std::byte*> buffers;
+    std::vector<std::shared_ptr<void>> kept;  // By step.
+  };
   Tensor arena;
   std::shared_ptr<void> stream = onednn::make_stream();
-  std::vector<std::byte*> buffers;
+  std::map<std::int64_t, Binding> bindings;  // By batch size.
+
+  Binding& binding(const Program& program) {
+    if (arena.size_bytes() < program.arena_bytes) {
+      // A smaller batch may pick kernels that want more scratch memory.
+      bindings.clear();
+      arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
+    }
+    Binding& result = bindings[program.batch];
+    if (result.kept.empty()) {
+      result.kept.resize(program.steps.size());
+      for (const std::size_t offset : program.offsets) result.buffers.push_back(arena.raw() + offset);
+    }
+    return result;
+  }
 };
 
 CompiledModel::Context::Context(const CompiledModel& model) : state_(std::make_unique<State>()) {
@@ -66,6 +111,12 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
   plan->options.observe.clear();
   if (options.threads == 0) plan->options.threads = num_threads();
   if (options.pixels) check_pixels(plan->graph, *options.pixels);
+  const auto of_one = [&](ValueId id) {
+    const Shape& shape = plan->graph.value(id).shape;
+    return element_count(Shape(shape.begin() + 1, shape.end()));
+  };
+  plan->image_values = of_one(plan->graph.input);
+  plan->classes = of_one(plan->graph.output);
   const auto groups = fuse(plan->graph);
   plan->integer =
       std::ranges::any_of(groups, [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
@@ -93,83 +144,93 @@ CompiledModel::~CompiledModel() = default;
 
 void CompiledModel::run(Context& context, std::span<const float> input, std::int64_t batch,
                         std::span<float> logits) const {
-  run_observed(context, input, batch, logits, {});
+  check_floats(*plan_);
+  execute(context, input.data(), input.size(), batch, logits, nullptr, {});
 }
 
 void CompiledModel::run_pixels(Context& context, std::span<const std::uint8_t> images, std::int64_t batch,
                                std::span<float> logits) const {
   if (!plan_->options.pixels)
     throw Error(ErrorCode::kUsage, plan_->graph.name, "was compiled for normalized floats, not for images");
-  execute(context, images.data(), images.size(), batch, logits, {});
+  execute(context, images.data(), images.size(), batch, logits, nullptr, {});
 }
 
 void CompiledModel::run_observed(Context& context, std::span<const float> input, std::int64_t batch,
                                  std::span<float> logits, const ValueObserver& observer) const {
-  if (plan_->options.pixels)
-    throw Error(ErrorCode::kUsage, plan_->graph.name, "was compiled for images, not for normalized floats");
-  execute(context, input.data(), input.size(), batch, logits, observer);
+  check_floats(*plan_);
+  const ValueObserver renamed = [&](ValueId id, std::span<const float> values) {
+    const auto index = std::ranges::find(plan_->options.observe, id) - plan_->options.observe.begin();
+    observer(plan_->observe_as[static_cast<std::size_t>(index)], values);
+  };
+  execute(context, input.data(), input.size(), batch, logits, observer ? &renamed : nullptr, {});
+}
+
+void CompiledModel::profile(Context& context, std::span<const float> input, std::int64_t batch,
+                            std::span<float> logits, std::span<double> seconds) const {
+  check_floats(*plan_);
+  check_batch(*plan_, batch);
+  const std::size_t steps = plan_->program(batch).steps.size();
+  expect(*plan_, seconds.size() == steps, "wrong number of times", static_cast<std::int64_t>(steps),
+         static_cast<std::int64_t>(seconds.size()));
+  execute(context, input.data(), input.size(), batch, logits, nullptr, seconds);
 }
 
 void CompiledModel::execute(Context& context, const void* input, std::size_t input_size, std::int64_t batch,
-                            std::span<float> logits, const ValueObserver& observer) const {
-  const Shape& shape = input_shape();
-  const auto expect = [&](bool ok, const char* what, std::int64_t wanted, std::int64_t got) {
-    if (ok) return;
-    throw Error(ErrorCode::kBadInput, plan_->graph.name,
-                std::string(what) + "; expected " + std::to_string(wanted) + ", got " + std::to_string(got));
-  };
-  expect(batch >= 1 && batch <= max_batch(), "batch outside 1 to the compiled maximum", max_batch(), batch);
-  const std::int64_t inputs = batch * shape[1] * shape[2] * shape[3];
-  expect(static_cast<std::int64_t>(input_size) == inputs, "wrong number of input values", inputs,
+                            std::span<float> logits, const ValueObserver* observer,
+                            std::span<double> seconds) const {
+  check_batch(*plan_, batch);
+  const std::int64_t inputs = batch * plan_->image_values;
+  expect(*plan_, static_cast<std::int64_t>(input_size) == inputs, "wrong number of input values", inputs,
          static_cast<std::int64_t>(input_size));
-  expect(static_cast<std::int64_t>(logits.size()) == batch * classes(), "wrong number of logits",
-         batch * classes(), static_cast<std::int64_t>(logits.size()));
+  expect(*plan_, std::ssize(logits) == batch * classes(), "wrong number of logits", batch * classes(),
+         std::ssize(logits));
 
   const Program& program = plan_->program(batch);
   Context::State& state = *context.state_;
-  if (state.arena.size_bytes() < program.arena_bytes) {
-    // A smaller batch may pick kernels that want more scratch memory.
-    state.arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
-  }
-  state.buffers.resize(program.offsets.size());
-  for (std::size_t i = 2; i < program.offsets.size(); ++i)
-    state.buffers[i] = state.arena.raw() + program.offsets[i];
+  Context::State::Binding& binding = state.binding(program);
   // The input buffer is never written.
-  state.buffers[kInputBuffer] = static_cast<std::byte*>(const_cast<void*>(input));
-  state.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data());
+  binding.buffers[kInputBuffer] = static_cast<std::byte*>(const_cast<void*>(input));
+  binding.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data());
 
-  ValueObserver renamed;
-  if (observer) {
-    renamed = [&](ValueId id, std::span<const float> values) {
-      const auto index = std::ranges::find(plan_->options.observe, id) - plan_->options.observe.begin();
-      observer(plan_->observe_as[static_cast<std::size_t>(index)], values);
-    };
-  }
   const int threads_before = num_threads();
   omp_set_num_threads(plan_->options.threads);
-  const StepArguments arguments{.buffers = state.buffers,
-                                .stream = state.stream.get(),
-                                .observer = observer ? &renamed : nullptr,
-                                .threads = plan_->options.threads};
-  for (const auto& step : program.steps) step->run(arguments);
+  StepArguments arguments{.buffers = binding.buffers,
+                          .stream = state.stream.get(),
+                          .observer = observer,
+                          .threads = plan_->options.threads};
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    arguments.kept = &binding.kept[i];
+    if (seconds.empty()) {
+      program.steps[i]->run(arguments);
+      continue;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    program.steps[i]->run(arguments);
+    seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
   omp_set_num_threads(threads_before);
 }
 
 const Shape& CompiledModel::input_shape() const { return plan_->graph.value(plan_->graph.input).shape; }
 
-std::int64_t CompiledModel::classes() const {
-  const Shape& shape = plan_->graph.value(plan_->graph.output).shape;
-  return element_count(Shape(shape.begin() + 1, shape.end()));
-}
+std::int64_t CompiledModel::classes() const { return plan_->classes; }
 
 std::int64_t CompiledModel::max_batch() const { return plan_->options.max_batch; }
 int CompiledModel::threads() const { return plan_->options.threads; }
 std::string CompiledModel::precision() const { return plan_->integer ? "int8" : "fp32"; }
 
-std::vector<std::string> CompiledModel::describe() const {
-  std::vector<std::string> lines;
-  for (const auto& step : plan_->program(max_batch()).steps) lines.push_back(step->label());
-  return lines;
+std::vector<StepInfo> CompiledModel::steps(std::int64_t batch) const {
+  check_batch(*plan_, batch);
+  return plan_->program(batch).infos;
+}
+
+MemoryUse CompiledModel::memory_use() const {
+  MemoryUse use{.weights_bytes = 0, .context_bytes = plan_->program(max_batch()).arena_bytes};
+  const std::lock_guard lock(plan_->mutex);
+  for (const auto& [batch, program] : plan_->programs) {
+    for (const auto& step : program->steps) use.weights_bytes += step->constant_bytes();
+  }
+  return use;
 }
 
 std::string onednn_version() { return onednn::version(); }

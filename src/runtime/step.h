@@ -22,6 +22,9 @@ struct StepArguments {
   void* stream = nullptr;               ///< The context's dnnl::stream.
   const ValueObserver* observer = nullptr;
   int threads = 1;
+  /// Where this step may keep what it made of the buffers until the context's next run of this batch size; of
+  /// all buffers only the caller's two lie elsewhere by then. Empty at first.
+  std::shared_ptr<void>* kept = nullptr;
 
   template <typename T>
   T* buffer(BufferId id) const {
@@ -32,23 +35,28 @@ struct StepArguments {
 /// Immutable after construction; run() may be called from several threads with different arguments.
 class Step {
  public:
-  explicit Step(std::string label) : label_(std::move(label)) {}
+  /// `constant_bytes`: what the step holds of weights, packed, and of other constants that large.
+  Step(std::string kernel, std::size_t constant_bytes)
+      : kernel_(std::move(kernel)), constant_bytes_(constant_bytes) {}
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
   virtual ~Step() = default;
 
   virtual void run(const StepArguments& arguments) const = 0;
-  /// Kernel and value, for people.
-  const std::string& label() const { return label_; }
+  /// For people.
+  const std::string& kernel() const { return kernel_; }
+  std::size_t constant_bytes() const { return constant_bytes_; }
 
  private:
-  std::string label_;
+  std::string kernel_;
+  std::size_t constant_bytes_;
 };
 
 /// Steps for one batch size and where their buffers lie in a context's memory.
 struct Program {
   std::int64_t batch = 0;
   std::vector<std::unique_ptr<Step>> steps;
+  std::vector<StepInfo> infos;       ///< By step.
   std::vector<std::size_t> offsets;  ///< By BufferId; the first two are the caller's.
   std::size_t arena_bytes = 0;
 };

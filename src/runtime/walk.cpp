@@ -1,6 +1,9 @@
 #include "runtime/walk.h"
 
 #include <numeric>
+#include <string>
+
+#include "octavo/core/error.h"
 
 namespace octavo {
 namespace {
@@ -108,7 +111,30 @@ Walk simplified(const Walk& walk) {
     std::swap(result.dims[last], result.dims[last - 1]);
     for (Strides& strides : result.strides) std::swap(strides[last], strides[last - 1]);
   }
+  if (result.dims.size() > Lines::kMostDimensions) {
+    throw Error(ErrorCode::kUnsupported, "runtime",
+                "too many dimensions to move; expected at most " + std::to_string(Lines::kMostDimensions) +
+                    " that do not merge, got " + std::to_string(result.dims.size()));
+  }
   return result;
+}
+
+Lines::Lines(const Walk& walk) : rank(walk.dims.size()), operands(walk.strides.size()) {
+  check_internal(rank >= 1 && rank <= kMostDimensions && operands <= kMostOperands,
+                 "a walk that was not simplified, or over too many operands");
+  std::ranges::copy(walk.dims, dims.begin());
+  std::ranges::copy(walk.starts, starts.begin());
+  for (std::size_t k = 0; k < operands; ++k) std::ranges::copy(walk.strides[k], strides[k].begin());
+}
+
+void Lines::drop(std::size_t d) {
+  const auto close = [&](ByDimension<std::int64_t>& of) {
+    std::copy(of.begin() + static_cast<std::ptrdiff_t>(d) + 1, of.begin() + static_cast<std::ptrdiff_t>(rank),
+              of.begin() + static_cast<std::ptrdiff_t>(d));
+  };
+  close(dims);
+  for (std::size_t k = 0; k < operands; ++k) close(strides[k]);
+  --rank;
 }
 
 }  // namespace octavo

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -36,23 +38,43 @@ struct Walk {
 };
 
 /// The same pairs of elements in fewer dimensions: nested as the result lies in memory, neighbours merged.
+/// Throws kUnsupported where more than Lines::kMostDimensions remain.
 Walk simplified(const Walk& walk);
 
-/// Calls body(offset of each operand, count) for lines of a simplified walk, in parallel; along a line each
-/// operand steps by its last stride.
+/// A simplified walk on the stack, so that running one allocates nothing.
+struct Lines {
+  static constexpr std::size_t kMostDimensions = 12;
+  static constexpr std::size_t kMostOperands = 4;
+  template <typename T>
+  using ByDimension = std::array<T, kMostDimensions>;
+
+  /// Throws kInternal for a walk of more operands; simplified() has refused more dimensions.
+  explicit Lines(const Walk& walk);
+  /// Drops dimension `d`.
+  void drop(std::size_t d);
+
+  std::size_t rank = 0;
+  std::size_t operands = 0;
+  ByDimension<std::int64_t> dims{};
+  std::array<ByDimension<std::int64_t>, kMostOperands> strides{};
+  std::array<std::int64_t, kMostOperands> starts{};
+};
+
+/// Calls body(offset of each operand, count) for the lines of a walk, in parallel; along a line each operand
+/// steps by its last stride.
 template <typename Body>
-void for_each_line(const Walk& walk, int threads, const Body& body) {
+void for_each_line(const Lines& walk, int threads, const Body& body) {
   constexpr std::int64_t kChunk = 4096;
-  const std::size_t operands = walk.strides.size();
-  const std::size_t outer = walk.dims.size() - 1;
-  const std::int64_t length = walk.dims.back();
+  const std::size_t operands = walk.operands;
+  const std::size_t outer = walk.rank - 1;
+  const std::int64_t length = walk.dims[outer];
   const std::int64_t chunks = (length + kChunk - 1) / kChunk;
   std::int64_t lines = 1;
   for (std::size_t d = 0; d < outer; ++d) lines *= walk.dims[d];
   const auto work = [&](std::int64_t begin, std::int64_t end) {
-    std::vector<std::int64_t> index(outer, 0);
-    std::vector<std::int64_t> line_at(walk.starts);
-    std::vector<std::int64_t> at(operands);
+    Lines::ByDimension<std::int64_t> index{};
+    std::array<std::int64_t, Lines::kMostOperands> line_at = walk.starts;
+    std::array<std::int64_t, Lines::kMostOperands> at{};
     std::int64_t rest = begin / chunks;
     for (std::size_t d = outer; d-- > 0; rest /= walk.dims[d]) {
       index[d] = rest % walk.dims[d];
@@ -60,7 +82,7 @@ void for_each_line(const Walk& walk, int threads, const Body& body) {
     }
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t first = unit % chunks * kChunk;
-      for (std::size_t k = 0; k < operands; ++k) at[k] = line_at[k] + first * walk.strides[k].back();
+      for (std::size_t k = 0; k < operands; ++k) at[k] = line_at[k] + first * walk.strides[k][outer];
       body(at.data(), std::min(kChunk, length - first));
       if (first + kChunk < length) continue;
       for (std::size_t d = outer; d-- > 0;) {
@@ -73,6 +95,11 @@ void for_each_line(const Walk& walk, int threads, const Body& body) {
   };
   const std::int64_t grain = std::max<std::int64_t>(1, 2 * kChunk / std::min(length, kChunk));
   parallel_for(lines * chunks, grain, work, threads);
+}
+
+template <typename Body>
+void for_each_line(const Walk& walk, int threads, const Body& body) {
+  for_each_line(Lines(walk), threads, body);
 }
 
 }  // namespace octavo

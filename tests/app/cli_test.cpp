@@ -323,7 +323,14 @@ TEST(SupersededMistakeOfTime, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) 
   ASSERT_EQ(measured.size(), 2U);
   EXPECT_EQ(measured[0]["batch"], 1);
   EXPECT_EQ(measured[1]["batch"], 3);
+  EXPECT_GT(answer["models"][0]["load_ms"].get<double>(), 0);
+  EXPECT_GT(answer["peak_memory_bytes"].get<double>(), 1e6);
+  EXPECT_FALSE(answer.contains("peak"));
   for (const Json& latency : measured) {
+    EXPECT_GT(latency["compile_ms"].get<double>(), 0);
+    EXPECT_GT(latency["weights_bytes"], 0);
+    EXPECT_GT(latency["context_bytes"], 0);
+    EXPECT_FALSE(latency.contains("layers"));
     EXPECT_EQ(latency["warmup"], 2);
     EXPECT_EQ(latency["runs"], 7);
     EXPECT_EQ(latency["threads"], 1);
@@ -334,6 +341,38 @@ TEST(SupersededMistakeOfTime, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) 
                 1000 * latency["batch"].get<double>() / latency["median_ms"].get<double>(),
                 1e-6 * latency["images_per_second"].get<double>());
   }
+}
+
+TEST(Cli, BenchShowsWhatEachLayerCosts) {
+  const ScratchFolder folder;
+  const auto model = write_model(folder);
+  const std::vector<std::string> arguments{"bench", model.string(), "--layers", "--batches", "2", "--warmup",
+                                           "1",     "--runs",       "3",        "--threads", "1"};
+  std::vector<std::string> in_json = arguments;
+  in_json.push_back("--json");
+  const Finished finished = octavo(in_json);
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const Json answer = Json::parse(finished.out);
+  EXPECT_GT(answer["peak"]["float32"]["gops"].get<double>(), 0);
+  EXPECT_GE(answer["peak"]["int8_loops"].size(), 1U);
+  const Json layers = answer["models"][0]["latency"][0]["layers"];
+  double share = 0;
+  int convolutions = 0;
+  for (const Json& layer : layers) {
+    share += layer["share"].get<double>();
+    EXPECT_EQ(layer["shape"][0], 2);
+    if (!layer["kernel"].get<std::string>().starts_with("conv")) continue;
+    ++convolutions;
+    EXPECT_GT(layer["operations"], 0);
+    EXPECT_GT(layer["share_of_peak"].get<double>(), 0);
+  }
+  EXPECT_GE(convolutions, 1);
+  EXPECT_NEAR(share, 1, 1e-9);
+
+  const Finished text = octavo(arguments);
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_TRUE(contains(text.out, "of peak")) << text.out;
+  EXPECT_TRUE(contains(text.out, "compiled in")) << text.out;
 }
 
 }  // namespace

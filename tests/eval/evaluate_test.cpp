@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "octavo/core/error.h"
+#include "octavo/eval/layer_costs.h"
 #include "octavo/graph/builder.h"
 
 namespace octavo {
@@ -182,6 +183,29 @@ TEST(Latency, SettingsOutOfRangeAreRefused) {
             "latency: number of timed runs out of range; expected at least 1, got 0");
   EXPECT_EQ(message({.batch = 1, .warmup = -1, .runs = 1}),
             "latency: number of warm-up runs out of range; expected at least 0, got -1");
+}
+
+TEST(Layers, TimesAndRatesAreOfTheModelsSteps) {
+  const CompiledModel model = compiled(three_pixel_model());
+  const std::vector<LayerCost> costs = measure_layers(model, {.batch = 2, .warmup = 1, .runs = 5});
+  ASSERT_EQ(costs.size(), model.steps(2).size());
+  double share = 0;
+  std::int64_t operations = 0;
+  for (const LayerCost& cost : costs) {
+    EXPECT_GE(cost.median_ms, 0);
+    if (cost.median_ms > 0) {
+      EXPECT_NEAR(cost.gops, static_cast<double>(cost.step.operations) / cost.median_ms / 1e6,
+                  1e-9 * cost.gops);
+    }
+    share += cost.share;
+    operations += cost.step.operations;
+  }
+  EXPECT_EQ(operations, 2 * 2 * 9);
+  if (costs.front().median_ms > 0) {
+    EXPECT_NEAR(share, 1, 1e-12);
+  }
+  EXPECT_THROW(measure_layers(model, {.batch = 3}), Error);
+  EXPECT_THROW(measure_layers(model, {.batch = 1, .runs = 0}), Error);
 }
 
 }  // namespace

@@ -226,7 +226,8 @@ TEST(Int8Conv, OneDnnKernelEqualsReferenceWhereItApplies) {
     Tensor actual({y.dim(0), y.dim(2), y.dim(3), y.dim(1)}, DType::kUInt8);
     std::vector<std::byte*> buffers{nullptr, nullptr, reinterpret_cast<std::byte*>(x.data()), actual.raw()};
     const auto stream = onednn::make_stream();
-    step->run({.buffers = buffers, .stream = stream.get(), .threads = 2});
+    std::shared_ptr<void> kept;
+    step->run({.buffers = buffers, .stream = stream.get(), .threads = 2, .kept = &kept});
     EXPECT_EQ(actual, channels_last(y));
   }
   EXPECT_GE(applied, 10);

@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <thread>
 
 #include "octavo/core/error.h"
+#include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/runtime/runtime.h"
 #include "runtime/annotated_graph.h"
 
@@ -115,11 +118,57 @@ TEST(CompiledModel, ImagesAndFloatsAreNotMixedUp) {
   EXPECT_THROW(CompiledModel(graph, {.max_batch = 1, .pixels = flat}), Error);
 }
 
-TEST(CompiledModel, DescribesEveryStep) {
-  const CompiledModel model(make_model("simple-cnn", kSmall, 1), {.max_batch = 1});
-  int convolutions = 0;
-  for (const std::string& line : model.describe()) convolutions += line.starts_with("conv ") ? 1 : 0;
-  EXPECT_EQ(convolutions, 4);
+TEST(CompiledModel, StepsSayWhatTheyMakeAndCount) {
+  const Tensor input = random_tensor({2, 3, 16, 16}, 4);
+  const Graph base = make_model("simple-cnn", kSmall, 1);
+  for (const Graph& graph : {base, annotate_from_sample(base, input)}) {
+    const CompiledModel model(graph, {.max_batch = 2});
+    const bool quantized = graph.quantized();
+    std::int64_t operations = 0;
+    int convolutions = 0;
+    std::set<int> groups;
+    for (const StepInfo& step : model.steps(2)) {
+      operations += step.operations;
+      groups.insert(step.group);
+      EXPECT_EQ(step.shape.at(0), 2) << step.value;
+      EXPECT_NE(graph.find_value(step.value), kNoValue) << step.value;
+      if (!step.kernel.starts_with("conv")) continue;
+      ++convolutions;
+      EXPECT_GT(step.operations, 0) << step.value;
+      EXPECT_EQ(step.integer, quantized) << step.value;
+    }
+    EXPECT_EQ(convolutions, 4);
+    EXPECT_EQ(operations, 2 * 2 * mac_count(graph));
+    EXPECT_LT(*groups.rbegin(), static_cast<int>(placements(fold_batch_norm(graph)).size()));
+    EXPECT_EQ(groups.contains(-1), quantized);  // Quantizing the input belongs to no group.
+    EXPECT_THROW(model.steps(3), Error);
+  }
+}
+
+TEST(CompiledModel, ProfileRunsTheSameAndTimesEveryStep) {
+  const Tensor input = random_tensor({2, 3, 16, 16}, 5);
+  const CompiledModel model(annotate_from_sample(make_model("resnet20", kSmall, 5), input), {.max_batch = 2});
+  CompiledModel::Context context(model);
+  std::vector<float> logits(20);
+  std::vector<double> seconds(model.steps(2).size(), 1.0);
+  model.profile(context, input.data<float>(), 2, logits, seconds);
+  EXPECT_EQ(logits, logits_of(model, input));
+  for (const double s : seconds) EXPECT_GE(s, 1.0);
+  seconds.pop_back();
+  EXPECT_THROW(model.profile(context, input.data<float>(), 2, logits, seconds), Error);
+}
+
+TEST(CompiledModel, MemoryOfWeightsAndContextsIsCounted) {
+  const Graph base = make_model("resnet20", kSmall, 5);
+  const CompiledModel model(base, {.max_batch = 4});
+  const std::size_t parameters = static_cast<std::size_t>(parameter_count(fold_batch_norm(base)));
+  const MemoryUse use = model.memory_use();
+  EXPECT_GE(use.weights_bytes, parameters * sizeof(float));
+  EXPECT_LT(use.weights_bytes, 2 * parameters * sizeof(float));
+  EXPECT_GE(use.context_bytes, std::size_t{4} * 16 * 16 * 16 * sizeof(float));
+  model.steps(1);
+  EXPECT_GT(model.memory_use().weights_bytes, use.weights_bytes);  // A second program has its own.
+  EXPECT_EQ(model.memory_use().context_bytes, use.context_bytes);
 }
 
 }  // namespace

@@ -34,6 +34,27 @@ struct CompileOptions {
 /// made.
 using ValueObserver = std::function<void(ValueId, std::span<const float>)>;
 
+/// What a step does to how a value is stored.
+enum class Conversion { kNone, kQuantize, kDequantize };
+
+/// One kernel of a compiled model.
+struct StepInfo {
+  std::string kernel;           ///< "conv winograd [int8 avx2]", "reorder"
+  std::string value;            ///< Name of the value that it makes, or moves to where a kernel wants it.
+  Shape shape;                  ///< Of that value, with the batch.
+  std::int64_t operations = 0;  ///< Of a convolution or matrix product: two a multiply-accumulate of the
+                                ///< direct algorithm, whichever the kernel uses. Else 0.
+  Conversion conversion = Conversion::kNone;  ///< Of `value`, between float32 and int8.
+  bool integer = false;                       ///< Its group runs in int8; false outside of groups.
+  int group = -1;  ///< Index into placements() of the folded graph; -1: before or after them all.
+};
+
+/// Memory that a compiled model takes, and what each of its contexts takes besides.
+struct MemoryUse {
+  std::size_t weights_bytes = 0;  ///< Constants as the kernels want them, for every batch size seen so far.
+  std::size_t context_bytes = 0;  ///< Of a context for the largest batch.
+};
+
 /// An immutable program with prepacked weights. Many threads may run one model, each with a Context of its
 /// own.
 class CompiledModel {
@@ -79,13 +100,17 @@ class CompiledModel {
   int threads() const;
   /// "int8" if any group runs in integers, else "fp32".
   std::string precision() const;
-  /// One line a step: kernel, value, shape. For `octavo bench --layers` and debugging.
-  std::vector<std::string> describe() const;
+  /// What a run of `batch` images does, in order.
+  std::vector<StepInfo> steps(std::int64_t batch) const;
+  /// As run(), adding to `seconds` what each of steps(batch) took. Throws kBadInput unless there are as many.
+  void profile(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits,
+               std::span<double> seconds) const;
+  MemoryUse memory_use() const;
 
  private:
   struct Plan;
   void execute(Context& context, const void* input, std::size_t input_size, std::int64_t batch,
-               std::span<float> logits, const ValueObserver& observer) const;
+               std::span<float> logits, const ValueObserver* observer, std::span<double> seconds) const;
 
   std::unique_ptr<const Plan> plan_;
 };

@@ -1,0 +1,24 @@
+// What `octavo bench --layers` shows: the time of each step of a model, beside what the CPU could do.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "octavo/eval/layer_costs.h"
+#include "octavo/kernels/peak.h"
+
+namespace octavo::app {
+
+/// Part of the CPU's peak at the step's precision; 0 where no operations are counted.
+double share_of_peak(const LayerCost& cost, const Peaks& peaks);
+
+void print_peaks(const Peaks& peaks);
+void print_layer_table(std::int64_t batch, const std::vector<LayerCost>& costs, const Peaks& peaks);
+nlohmann::ordered_json peaks_json(const Peaks& peaks);
+nlohmann::ordered_json layers_json(const std::vector<LayerCost>& costs, const Peaks& peaks);
+
+/// Most memory this process has held so far, in bytes.
+std::uint64_t peak_memory();
+
+}  // namespace octavo::app

@@ -1,0 +1,72 @@
+#include "octavo/kernels/peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "octavo/core/error.h"
+#include "octavo/core/parallel.h"
+#include "peak_impl.h"
+
+namespace octavo {
+namespace {
+
+using kernels::PeakLoop;
+
+double time_of(const PeakLoop& loop, int threads, std::int64_t rounds) {
+  const auto begin = std::chrono::steady_clock::now();
+  parallel_for(
+      threads, 1, [&](std::int64_t, std::int64_t) { loop.run(rounds); }, threads);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+PeakRate rate_of(const PeakLoop& loop, int threads, double seconds) {
+  // Short pieces: of several, one may run undisturbed.
+  const double piece = seconds / 10;
+  std::int64_t rounds = 1024;
+  while (time_of(loop, threads, rounds) < piece) rounds *= 2;
+  double best = 0;
+  for (double spent = 0; spent < seconds;) {
+    const double took = time_of(loop, threads, rounds);
+    best = std::max(best, static_cast<double>(rounds) * threads * loop.operations / took);
+    spent += took;
+  }
+  return {loop.instruction, best / 1e9};
+}
+
+std::vector<PeakRate> rates_of(const std::vector<const PeakLoop*>& loops, const PeakLoop& otherwise,
+                               int threads, double seconds) {
+  std::vector<PeakRate> rates;
+  for (const PeakLoop* loop : loops) {
+    if (loop->available()) rates.push_back(rate_of(*loop, threads, seconds));
+  }
+  if (rates.empty()) rates.push_back(rate_of(otherwise, threads, seconds));
+  std::ranges::stable_sort(rates, std::ranges::greater{}, &PeakRate::gops);
+  return rates;
+}
+
+}  // namespace
+
+Peaks measure_peaks(int threads, double seconds) {
+  if (threads < 1 || !(seconds > 0)) {
+    throw Error(ErrorCode::kUsage, "peak",
+                "expected at least 1 thread and more than 0 seconds, got " + std::to_string(threads) +
+                    " and " + std::to_string(seconds));
+  }
+#if defined(__x86_64__)
+  const std::vector<const PeakLoop*> float_loops{&kernels::kPeakFloatAvx512, &kernels::kPeakFloatAvx2};
+  const std::vector<const PeakLoop*> int8_loops{&kernels::kPeakInt8Amx, &kernels::kPeakInt8Avx512Vnni,
+                                                &kernels::kPeakInt8AvxVnni, &kernels::kPeakInt8Avx2,
+                                                &kernels::kPeakInt8Avx2Pairs};
+#else
+  const std::vector<const PeakLoop*> float_loops;
+  const std::vector<const PeakLoop*> int8_loops;
+#endif
+  Peaks peaks;
+  peaks.threads = threads;
+  peaks.float32 = rates_of(float_loops, kernels::kPeakFloatGeneric, threads, seconds).front();
+  peaks.int8_loops = rates_of(int8_loops, kernels::kPeakInt8Generic, threads, seconds);
+  peaks.int8 = peaks.int8_loops.front();
+  return peaks;
+}
+
+}  // namespace octavo
