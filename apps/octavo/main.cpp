@@ -52,7 +52,8 @@ constexpr std::array kCommands{
     CommandRow{kPtq, "ptq", "Quantize a float model after training",
                "Examples:\n"
                "  octavo ptq runs/mine/base.onnx --out int8.onnx\n"
-               "  octavo ptq base.onnx --observer percentile --percentile 99.999 --out p.onnx",
+               "  octavo ptq base.onnx --observer percentile --percentile 99.999 --out p.onnx\n"
+               "  octavo ptq base.onnx --latency-guard --guard-batch 8 --threads 1 --out p.onnx",
                "Float model (.onnx)", false, true, false, false, cmd_ptq},
     CommandRow{kQat, "qat", "Fine-tune a trained float model for int8, starting from PTQ's ranges",
                "Examples:\n"
@@ -68,7 +69,8 @@ constexpr std::array kCommands{
     CommandRow{kBench, "bench", "Time one inference of model files at several batch sizes",
                "Examples:\n"
                "  octavo bench runs/mine/base.onnx runs/mine/ptq.onnx\n"
-               "  octavo bench ptq.onnx --batches 1,8,128 --threads 1 --runs 500 --json",
+               "  octavo bench ptq.onnx --batches 1,8,128 --threads 1 --runs 500 --json\n"
+               "  octavo bench ptq.onnx --layers --batches 128                   where the time goes",
                "Models (.onnx), float or QDQ", true, false, true, false, cmd_bench},
     CommandRow{kInspect, "inspect", "Layers, sizes and ranges of model files, and what runs in integers",
                "Examples:\n"
@@ -102,6 +104,8 @@ struct Typed {
   bool color = true;
   bool json = false;
   bool layers = false;
+  bool latency_guard = false;
+  std::int64_t guard_batch = 1;
 };
 
 std::string value_name(const SettingValue& value) {
@@ -155,12 +159,19 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
         ->type_name("FILE.onnx");
   }
   if (row.bit == kPtq) {
+    command.add_flag("--latency-guard", typed.latency_guard,
+                     "Keep in int8 only what is faster so on this machine, and say why for the rest");
+    command
+        .add_option("--guard-batch", typed.guard_batch, "Batch size that the latency guard times (default 1)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 65536));
     command.add_option("--report", typed.report, "Page to write on what quantization costs each layer")
         ->type_name("FILE.html");
   }
   if (row.json) command.add_flag("--json", typed.json, "Answer in JSON");
   if (row.bit == kBench)
-    command.add_flag("--layers", typed.layers, "Show the steps that a compiled model takes");
+    command.add_flag("--layers", typed.layers,
+                     "Time each step: layer, shape, kernel, operations, share of the CPU's peak");
   if (row.resume) {
     command.add_flag("--resume,!--no-resume", typed.resume,
                      "Go on with what an earlier run left; --no-resume starts over (default --resume)");
@@ -271,6 +282,7 @@ int run_program(int argc, char** argv) {
                   .resume = typed.resume,
                   .json = typed.json,
                   .layers = typed.layers,
+                  .guard_batch = typed.latency_guard ? typed.guard_batch : 0,
                   .dataset_given = dataset_in_config || typed.flags.contains("--dataset")};
   chosen->run(session);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

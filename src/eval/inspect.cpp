@@ -2,28 +2,25 @@
 
 #include <bit>
 
+#include "octavo/graph/costs.h"
 #include "octavo/graph/passes.h"
 #include "octavo/runtime/placement.h"
 
 namespace octavo {
 namespace {
 
-/// Multiply-accumulates of one node for one image.
-std::int64_t macs_of(const Graph& graph, const Node& node) {
-  Graph alone;
-  alone.values = graph.values;
-  alone.nodes = {node};
-  return mac_count(alone);
-}
-
 LayerFacts layer_facts(const Graph& graph, const Placement& placement) {
   LayerFacts layer;
   layer.integer = placement.integer;
-  layer.reason = placement.reason;
   for (const int index : placement.nodes) {
     const Node& node = graph.nodes[static_cast<std::size_t>(index)];
     layer.operators += (layer.operators.empty() ? "" : " + ") + to_string(node.op);
-    if (layer.name.empty()) layer.name = node.name;
+    if (layer.name.empty()) {
+      layer.name = node.name;
+      // Why the latency guard left it, rather than that its input is not quantized.
+      const auto guard = graph.metadata.find("octavo.latency_guard." + node.name);
+      layer.reason = !placement.integer && guard != graph.metadata.end() ? guard->second : placement.reason;
+    }
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const Value& operand = graph.value(node.inputs[i]);
       if (!operand.constant) continue;
@@ -52,13 +49,10 @@ ModelFacts inspect(const Graph& graph) {
                    .parameters = parameter_count(graph),
                    .macs = mac_count(graph),
                    .layers = {}};
-  // Values without their contents: mac_count() reads shapes alone, and copies of weights would cost.
-  Graph shapes;
-  for (const Value& value : folded.values) shapes.values.push_back({value.name, value.shape, {}, {}});
   for (const Placement& placement : placements(folded)) {
     LayerFacts layer = layer_facts(folded, placement);
     for (const int index : placement.nodes)
-      layer.macs += macs_of(shapes, folded.nodes[static_cast<std::size_t>(index)]);
+      layer.macs += mac_count(folded, folded.nodes[static_cast<std::size_t>(index)]);
     const Node& last = folded.nodes[static_cast<std::size_t>(placement.nodes.back())];
     const Value& made = folded.value(last.output);
     layer.value = made.name;

@@ -10,14 +10,15 @@ namespace {
 
 class Planner {
  public:
-  explicit Planner(const Graph& graph)
+  /// `integer`: which groups may run in integers; empty: all.
+  Planner(const Graph& graph, const std::vector<bool>& integer)
       : graph_(graph),
         groups_(fuse(graph)),
         integer_(groups_.size()),
         maker_(graph.values.size(), -1),
         readers_(graph.values.size()) {
     for (std::size_t g = 0; g < groups_.size(); ++g) {
-      integer_[g] = has_integer_form(graph, groups_[g]);
+      integer_[g] = (integer.empty() || integer[g]) && has_integer_form(graph, groups_[g]);
       maker_[index(groups_[g].output)] = static_cast<int>(g);
       for (const ValueId id : flowing_inputs(graph, groups_[g])) readers_[index(id)].push_back(g);
     }
@@ -96,6 +97,10 @@ class Planner {
 
 }  // namespace
 
-std::vector<ValueId> parameter_owners(const Graph& folded) { return Planner(folded).run(); }
+std::vector<ValueId> parameter_owners(const Graph& folded) { return Planner(folded, {}).run(); }
+
+std::vector<ValueId> parameter_owners(const Graph& folded, const std::vector<bool>& integer) {
+  return Planner(folded, integer).run();
+}
 
 }  // namespace octavo

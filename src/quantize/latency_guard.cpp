@@ -1,0 +1,314 @@
+#include "octavo/quantize/latency_guard.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+
+#include "octavo/core/error.h"
+#include "octavo/core/version.h"
+#include "octavo/graph/passes.h"
+#include "octavo/runtime/placement.h"
+#include "octavo/runtime/runtime.h"
+#include "plan.h"
+#include "precision_choice.h"
+
+namespace octavo {
+namespace {
+
+std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
+
+double median(std::vector<double> samples) {
+  const auto middle = samples.begin() + std::ssize(samples) / 2;
+  std::ranges::nth_element(samples, middle);
+  return *middle;
+}
+
+/// A model to time, with its input.
+class Trial {
+ public:
+  Trial(Graph of, const GuardConfig& config)
+      : graph(std::move(of)),
+        model_(graph, {.max_batch = config.batch, .threads = config.threads, .observe = {}}),
+        context_(model_),
+        batch_(config.batch) {
+    const Shape& shape = model_.input_shape();
+    input_.resize(static_cast<std::size_t>(batch_ * element_count({shape.begin() + 1, shape.end()})));
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    for (float& x : input_) x = normal(random);
+    logits_.resize(static_cast<std::size_t>(batch_ * model_.classes()));
+    for (int i = 0; i < config.warmup; ++i) run();
+  }
+
+  double run() {
+    const auto begin = std::chrono::steady_clock::now();
+    model_.run(context_, input_, batch_, logits_);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+  std::vector<StepInfo> steps() const { return model_.steps(batch_); }
+  int threads() const { return model_.threads(); }
+
+  /// Median seconds of each step.
+  std::vector<double> step_times(int runs) {
+    std::vector<std::vector<double>> samples(steps().size());
+    for (int run = 0; run < runs; ++run) {
+      std::vector<double> seconds(samples.size(), 0.0);
+      model_.profile(context_, input_, batch_, logits_, seconds);
+      for (std::size_t i = 0; i < seconds.size(); ++i) samples[i].push_back(seconds[i]);
+    }
+    std::vector<double> medians;
+    for (auto& of_step : samples) medians.push_back(median(std::move(of_step)));
+    return medians;
+  }
+
+  const Graph graph;
+
+ private:
+  CompiledModel model_;
+  CompiledModel::Context context_;
+  std::int64_t batch_;
+  std::vector<float> input_, logits_;
+};
+
+std::int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
+double milliseconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
+
+/// What is known so far of the time of groups and conversions.
+class Costs {
+ public:
+  Costs(const Graph& quantized, std::int64_t batch)
+      : groups(fuse(quantized)), of_groups(groups.size()), value_of_(quantized.values.size(), -1) {
+    const auto placed = placements(quantized);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      if (!placed[g].integer) of_groups[g].in_int8 = kImpossible;
+    }
+    add_value(quantized.input, -1);
+    for (std::size_t g = 0; g < groups.size(); ++g) add_value(groups[g].output, static_cast<int>(g));
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      for (const ValueId id : flowing_inputs(quantized, groups[g]))
+        of_values[value(id)].readers.push_back(static_cast<int>(g));
+    }
+    for (const ValueId id : ids_) {
+      Shape shape = quantized.value(id).shape;
+      shape[0] = batch;
+      elements_.push_back(element_count(shape));
+    }
+    measured_quantize_.resize(ids_.size());
+    measured_dequantize_.resize(ids_.size());
+  }
+
+  void learn_float(Trial& trial, int runs) {
+    const std::vector<double> in_groups = learn(trial, runs);
+    for (std::size_t g = 0; g < groups.size(); ++g) of_groups[g].in_float = nanoseconds(in_groups[g]);
+  }
+
+  /// Times of what `trial` runs in integers, and of its conversions; the others keep what they had.
+  void learn_int8(Trial& trial, int runs) {
+    const std::vector<double> in_groups = learn(trial, runs);
+    const auto placed = placements(trial.graph);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      if (placed[g].integer) of_groups[g].in_int8 = nanoseconds(in_groups[g]);
+    }
+  }
+
+  std::size_t value(ValueId id) const { return static_cast<std::size_t>(value_of_[index(id)]); }
+
+  std::vector<FusedGroup> groups;
+  std::vector<GroupCost> of_groups;
+  std::vector<ValueCost> of_values;
+
+ private:
+  void add_value(ValueId id, int maker) {
+    value_of_[index(id)] = static_cast<int>(ids_.size());
+    ids_.push_back(id);
+    of_values.push_back({.maker = maker, .readers = {}});
+  }
+
+  /// Seconds by group; conversions go to the values that they convert.
+  std::vector<double> learn(Trial& trial, int runs) {
+    std::vector<double> in_groups(groups.size(), 0.0);
+    const std::vector<StepInfo> steps = trial.steps();
+    const std::vector<double> times = trial.step_times(runs);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const StepInfo& step = steps[i];
+      if (step.conversion != Conversion::kNone) {
+        const std::size_t v = value(trial.graph.find_value(step.value));
+        const bool to_int8 = step.conversion == Conversion::kQuantize;
+        (to_int8 ? measured_quantize_ : measured_dequantize_)[v] = times[i];
+        (to_int8 ? quantize_rate_ : dequantize_rate_).add(times[i], elements_[v]);
+      } else if (step.group >= 0) {
+        in_groups[static_cast<std::size_t>(step.group)] += times[i];
+      }
+    }
+    for (std::size_t v = 0; v < of_values.size(); ++v) {
+      of_values[v].quantize = nanoseconds(measured_quantize_[v].value_or(quantize_rate_.of(elements_[v])));
+      // Never seen yet: about what quantizing takes.
+      const Rate& rate = dequantize_rate_.elements > 0 ? dequantize_rate_ : quantize_rate_;
+      of_values[v].dequantize = nanoseconds(measured_dequantize_[v].value_or(rate.of(elements_[v])));
+    }
+    return in_groups;
+  }
+
+  /// Seconds an element, over all conversions seen.
+  struct Rate {
+    double seconds = 0;
+    double elements = 0;
+    void add(double time, std::int64_t count) {
+      seconds += time;
+      elements += static_cast<double>(count);
+    }
+    double of(std::int64_t count) const {
+      constexpr double kGuess = 1e-9;
+      return static_cast<double>(count) * (elements > 0 ? seconds / elements : kGuess);
+    }
+  };
+
+  std::vector<int> value_of_;  ///< By ValueId: index into what follows, -1 for what lies inside groups.
+  std::vector<ValueId> ids_;
+  std::vector<std::int64_t> elements_;
+  std::vector<std::optional<double>> measured_quantize_, measured_dequantize_;
+  Rate quantize_rate_, dequantize_rate_;
+};
+
+std::vector<bool> integer_groups(const Graph& graph) {
+  std::vector<bool> result;
+  for (const Placement& placement : placements(graph)) result.push_back(placement.integer);
+  return result;
+}
+
+/// Whole runs in turns, so that what disturbs the machine disturbs all alike.
+std::vector<double> whole_times(const std::vector<std::unique_ptr<Trial>>& trials, int runs) {
+  std::vector<std::vector<double>> samples(trials.size());
+  for (int run = 0; run < runs; ++run) {
+    for (std::size_t i = 0; i < trials.size(); ++i) samples[i].push_back(trials[i]->run());
+  }
+  std::vector<double> medians;
+  for (auto& of_trial : samples) medians.push_back(median(std::move(of_trial)));
+  return medians;
+}
+
+void check(const Graph& quantized, const GuardConfig& config) {
+  if (config.batch < 1 || config.runs < 1 || config.warmup < 0) {
+    throw Error(ErrorCode::kUsage, "latency guard",
+                fmt::format("expected a batch and runs of at least 1 and a warm-up of at least 0, got {}, {} "
+                            "and {}",
+                            config.batch, config.runs, config.warmup));
+  }
+  if (!quantized.quantized())
+    throw Error(ErrorCode::kBadInput, quantized.name, "not quantized; expected an int8 model");
+}
+
+}  // namespace
+
+Graph keep_in_integers(const Graph& quantized, const std::vector<bool>& integer) {
+  Graph graph = quantized;
+  const std::vector<ValueId> owners = parameter_owners(graph, integer);
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    Value& value = graph.values[i];
+    if (value.constant) continue;
+    if (owners[i] == kNoValue) value.quant.reset();
+    check_internal(owners[i] == kNoValue || value.quant.has_value(),
+                   "keep_in_integers: value '" + value.name + "' lacks parameters");
+  }
+  std::set<ValueId> in_use;  // Constants that integer groups read.
+  const std::vector<Placement> placed = placements(graph);
+  for (std::size_t g = 0; g < placed.size(); ++g) {
+    if (!placed[g].integer || !integer[g]) continue;
+    for (const int node : placed[g].nodes) {
+      const auto& inputs = graph.nodes[static_cast<std::size_t>(node)].inputs;
+      in_use.insert(inputs.begin(), inputs.end());
+    }
+  }
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    Value& value = graph.values[i];
+    if (!value.constant || !value.quant || in_use.contains(static_cast<ValueId>(i))) continue;
+    if (value.constant->dtype() != DType::kFloat32)
+      value.constant = dequantize(*value.constant, *value.quant);
+    value.quant.reset();
+  }
+  return graph;
+}
+
+GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
+  check(quantized, config);
+  const Graph folded = fold_batch_norm(quantized);
+  const std::vector<bool> nowhere(fuse(folded).size(), false);
+  constexpr int kRounds = 3;
+  std::int64_t done = 0;
+  const auto progress = [&] {
+    if (config.on_progress) config.on_progress(done, kRounds + 3);
+    ++done;
+  };
+
+  progress();
+  std::vector<std::unique_ptr<Trial>> trials;
+  trials.push_back(std::make_unique<Trial>(keep_in_integers(folded, nowhere), config));
+  if (fuse(trials[0]->graph).size() != nowhere.size()) {
+    throw Error(ErrorCode::kBadInput, quantized.name,
+                "quantized inside what runs as one kernel; expected a model that octavo quantized");
+  }
+  trials.push_back(std::make_unique<Trial>(folded, config));
+  Costs costs(folded, config.batch);
+  costs.learn_float(*trials[0], config.runs);
+  progress();
+  costs.learn_int8(*trials[1], config.runs);
+
+  std::vector<std::vector<bool>> tried{nowhere, integer_groups(folded)};
+  for (int round = 0; round < kRounds; ++round) {
+    progress();
+    Graph next = keep_in_integers(folded, choose_integer(costs.of_groups, costs.of_values));
+    if (std::ranges::find(tried, integer_groups(next)) != tried.end()) break;
+    tried.push_back(integer_groups(next));
+    trials.push_back(std::make_unique<Trial>(std::move(next), config));
+    costs.learn_int8(*trials.back(), config.runs);
+  }
+  progress();
+  const std::vector<double> whole = whole_times(trials, config.runs);
+  const auto best = static_cast<std::size_t>(std::ranges::min_element(whole) - whole.begin());
+
+  GuardedModel result{.graph = trials[best]->graph,
+                      .layers = {},
+                      .float_ms = 1e3 * whole[0],
+                      .int8_ms = 1e3 * whole[1],
+                      .guarded_ms = 1e3 * whole[best]};
+  const auto before = placements(folded);
+  const auto after = placements(result.graph);
+  auto& metadata = result.graph.metadata;
+  for (std::size_t g = 0; g < after.size(); ++g) {
+    const GroupCost& cost = costs.of_groups[g];
+    const FusedGroup& group = costs.groups[g];
+    const bool possible = before[g].integer;
+    std::int64_t conversions = costs.of_values[costs.value(group.output)].readers.empty()
+                                   ? 0
+                                   : costs.of_values[costs.value(group.output)].dequantize;
+    for (const ValueId id : flowing_inputs(folded, group))
+      conversions += costs.of_values[costs.value(id)].quantize;
+    GuardedLayer layer{.name = folded.nodes[static_cast<std::size_t>(group.anchor)].name,
+                       .float_ms = milliseconds(cost.in_float),
+                       .int8_ms = possible ? milliseconds(cost.in_int8) : 0,
+                       .conversion_ms = possible ? milliseconds(conversions) : 0,
+                       .integer = after[g].integer,
+                       .reason = after[g].reason};
+    if (possible && !layer.integer) {
+      layer.reason =
+          fmt::format("float32 takes {:.4f} ms; int8 {:.4f} ms, and {:.4f} ms to go there and back",
+                      layer.float_ms, layer.int8_ms, layer.conversion_ms);
+      metadata["octavo.latency_guard." + layer.name] = layer.reason;
+    }
+    result.layers.push_back(std::move(layer));
+  }
+  metadata["octavo.latency_guard"] = fmt::format(
+      "batch {}, {} threads, {}: float32 {:.4f} ms, int8 wherever it goes {:.4f} ms, {} {:.4f} ms",
+      config.batch, trials[best]->threads(), cpu_name(), result.float_ms, result.int8_ms,
+      best == 0 ? "so all stays in float32," : "as chosen", result.guarded_ms);
+  return result;
+}
+
+}  // namespace octavo
