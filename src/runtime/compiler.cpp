@@ -6,8 +6,9 @@
 
 namespace octavo {
 
-Program compile_program(const Graph& graph, std::int64_t batch, const CompileOptions& options) {
-  ProgramBuilder program(graph, batch, options.observe);
+Program compile_program(const Graph& graph, std::int64_t batch, const CompileOptions& options,
+                        PackedConstants& packed) {
+  ProgramBuilder program(graph, batch, options.observe, packed);
   const std::vector<FusedGroup> groups = fuse(graph);
   for (const FusedGroup& group : groups) program.expect_reads(group);
   if (options.pixels) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "octavo/core/error.h"
+#include "runtime/float_conv3x3.h"
 #include "runtime/float_steps.h"
 #include "runtime/program_builder.h"
 
@@ -16,6 +17,7 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group, const ClipAttribut
   const Node& anchor = p.node(group.anchor);
   if (group.batch_norm >= 0)
     throw Error(ErrorCode::kInternal, p.graph().name, "batch norm left after folding");
+  if (compile_float_conv3x3(p, group, bounds)) return;
   const Tensor weight = p.constant(anchor.inputs[1]);
   const Tensor bias = anchor.inputs.size() > 2 ? p.constant(anchor.inputs[2]) : Tensor();
   onednn::ConvArguments arguments{.x_shape = p.shape_of(group.input),

@@ -72,21 +72,20 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
   const bool may_pool = algorithm != Int8Conv::Algorithm::kDepthwise && !p.observed(group.output);
   const ValueId pooled = may_pool ? pool_that_follows(p.graph(), group) : kNoValue;
+  const auto packed = p.packed().get(
+      group.output, [&] { return prepare_int8_conv(conv, extent, algorithm, pooled != kNoValue); });
   if (pooled != kNoValue) {
     const BufferId y = p.new_bytes(pooled);
-    p.emit(pooled,
-           make_int8_conv_step(text + " + max-pool", prepare_int8_conv(conv, extent, algorithm, true),
-                               x_shape[0], x, -1, y),
-           {x, y}, p.operations(group));
+    p.emit(pooled, make_int8_conv_step(text + " + max-pool", packed, x_shape[0], x, -1, y), {x, y},
+           p.operations(group));
     p.set_integer(pooled, {y, channels_last(p.shape_of(pooled))});
     p.pooled.insert(pooled);
     return;
   }
   const Layout layout = matrix ? Layout::plain(y_real) : Layout::channels_last(y_real);
   const BufferId y = conv.output_is_float ? p.target(group.output, layout) : p.new_bytes(group.output);
-  p.emit(group.output,
-         make_int8_conv_step(text, prepare_int8_conv(conv, extent, algorithm), x_shape[0], x, residual, y),
-         {x, residual, y}, p.operations(group));
+  p.emit(group.output, make_int8_conv_step(text, packed, x_shape[0], x, residual, y), {x, residual, y},
+         p.operations(group));
   if (conv.output_is_float) {
     p.set_real(group.output, {y, layout});
   } else {

@@ -11,10 +11,12 @@ namespace octavo {
 using onednn::Layout;
 using onednn::Operand;
 
-ProgramBuilder::ProgramBuilder(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe)
+ProgramBuilder::ProgramBuilder(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe,
+                               PackedConstants& packed)
     : graph_(graph),
       batch_(batch),
       observe_(observe),
+      packed_(packed),
       places_(graph.values.size()),
       uses_(graph.values.size(), 0),
       buffers_(2) {

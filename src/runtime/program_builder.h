@@ -10,6 +10,7 @@
 
 #include "octavo/graph/passes.h"
 #include "runtime/onednn.h"
+#include "runtime/packed_constants.h"
 #include "runtime/step.h"
 #include "runtime/walk.h"
 
@@ -23,10 +24,12 @@ struct IntegerOperand {
 
 class ProgramBuilder {
  public:
-  ProgramBuilder(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe);
+  ProgramBuilder(const Graph& graph, std::int64_t batch, const std::vector<ValueId>& observe,
+                 PackedConstants& packed);
 
   const Graph& graph() const { return graph_; }
   std::int64_t batch() const { return batch_; }
+  PackedConstants& packed() { return packed_; }
   const Node& node(int index) const { return graph_.nodes[static_cast<std::size_t>(index)]; }
   const std::string& name(ValueId id) const { return graph_.value(id).name; }
   /// With the batch in the first dimension.
@@ -96,6 +99,7 @@ class ProgramBuilder {
   const Graph& graph_;
   std::int64_t batch_;
   const std::vector<ValueId>& observe_;
+  PackedConstants& packed_;
   std::vector<Place> places_;
   std::vector<int> uses_;
   std::vector<Buffer> buffers_;

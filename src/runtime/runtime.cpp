@@ -28,13 +28,14 @@ struct CompiledModel::Plan {
   // Programs by batch size, made when first asked for. Their addresses stay.
   mutable std::mutex mutex;
   mutable std::map<std::int64_t, std::unique_ptr<const Program>> programs;
+  mutable PackedConstants packed;
 
   const Program& program(std::int64_t batch) const {
     const std::lock_guard lock(mutex);
     auto& slot = programs[batch];
     if (!slot) {
       omp_set_num_threads(options.threads);  // oneDNN tunes its kernels for the threads it sees now.
-      slot = std::make_unique<const Program>(compile_program(graph, batch, options));
+      slot = std::make_unique<const Program>(compile_program(graph, batch, options, packed));
     }
     return *slot;
   }
