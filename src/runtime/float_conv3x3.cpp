@@ -19,7 +19,7 @@ bool pays(const Shape& x, std::int64_t c_out) {
   const std::int64_t per_image = (x[2] + 3) / 4 * ((x[3] + 3) / 4);
   const bool wasteful = x[2] * x[3] * 3 < per_image * 16 * 2;  // A third of the tiles lies outside the image.
   const std::int64_t weight_bytes = 36 * x[1] * c_out * static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t least = weight_bytes > (1 << 20) ? 24 : 6;
+  const std::int64_t least = weight_bytes > (1 << 18) ? 5 : 2;
   return !wasteful && x[0] * per_image >= least * num_threads();
 }
 
