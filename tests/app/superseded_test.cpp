@@ -120,9 +120,10 @@ TEST_F(SupersededMistake, EveryStepOfTheQuantizedModelRunsInIntegers) {
       run({"bench", ptq(), "--batches", "1", "--runs", "1", "--warmup", "0", "--layers", "--json"});
   const Json model = Json::parse(bench.out)["models"][0];
   EXPECT_EQ(model["precision"], "int8");
-  ASSERT_GE(model["steps"].size(), 6U);
-  for (const Json& step : model["steps"]) {
-    EXPECT_NE(step.get<std::string>().find("int8"), std::string::npos) << step;
+  const Json layers = model["latency"][0]["layers"];
+  ASSERT_GE(layers.size(), 6U);
+  for (const Json& layer : layers) {
+    EXPECT_NE(layer["kernel"].get<std::string>().find("int8"), std::string::npos) << layer;
   }
 }
 
