@@ -61,6 +61,8 @@ void cmd_ptq(Session& session) {
     const std::vector<LayerQuality> layers = layer_quality(session, data, base, load_onnx(output));
     write_file(session.report, layers_to_html(output.filename().string(), layers));
     session.console.line(fmt::format("report: {}", session.report.string()));
+  } else if (!session.report.empty()) {
+    session.console.line("report: none; the model stayed in float32, so there is no layer to compare");
   }
   std::printf("%s\n", output.c_str());
 }

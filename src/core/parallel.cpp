@@ -28,8 +28,12 @@ int num_threads() { return omp_get_max_threads(); }
 void parallel_for(std::int64_t count, std::int64_t grain, RangeBody body, int threads) {
   if (count <= 0) return;
   if (threads <= 0) threads = num_threads();
-  const std::int64_t most = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
-  const std::int64_t parts = std::min<std::int64_t>(threads, most);
+  grain = std::max<std::int64_t>(1, grain);
+  const std::int64_t most = std::max<std::int64_t>(1, count / grain);
+  // Much work is cut finer, so that a thread whose core is taken away for a while holds nobody up.
+  constexpr std::int64_t kFine = 8, kMuch = 256;
+  const std::int64_t parts =
+      most >= kMuch * threads ? kFine * threads : std::min<std::int64_t>(threads, most);
   if (parts == 1 || omp_in_parallel()) {
     body(0, count);
     return;
@@ -38,10 +42,12 @@ void parallel_for(std::int64_t count, std::int64_t grain, RangeBody body, int th
   std::mutex mutex;
 // A team of the same size each time, idle threads and all: GCC's OpenMP ends and starts threads when it
 // changes.
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (std::int64_t part = 0; part < parts; ++part) {
     try {
-      body(count * part / parts, count * (part + 1) / parts);
+      // Whole grains, but for the last part's end.
+      const std::int64_t end = part + 1 == parts ? count : most * (part + 1) / parts * grain;
+      body(most * part / parts * grain, end);
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
