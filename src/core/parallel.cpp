@@ -28,12 +28,8 @@ int num_threads() { return omp_get_max_threads(); }
 void parallel_for(std::int64_t count, std::int64_t grain, RangeBody body, int threads) {
   if (count <= 0) return;
   if (threads <= 0) threads = num_threads();
-  grain = std::max<std::int64_t>(1, grain);
-  const std::int64_t most = std::max<std::int64_t>(1, count / grain);
-  // Much work is cut finer, so that a thread whose core is taken away for a while holds nobody up.
-  constexpr std::int64_t kFine = 8, kMuch = 256;
-  const std::int64_t parts =
-      most >= kMuch * threads ? kFine * threads : std::min<std::int64_t>(threads, most);
+  const std::int64_t most = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
+  const std::int64_t parts = std::min<std::int64_t>(threads, most);
   if (parts == 1 || omp_in_parallel()) {
     body(0, count);
     return;
@@ -42,12 +38,10 @@ void parallel_for(std::int64_t count, std::int64_t grain, RangeBody body, int th
   std::mutex mutex;
 // A team of the same size each time, idle threads and all: GCC's OpenMP ends and starts threads when it
 // changes.
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (std::int64_t part = 0; part < parts; ++part) {
     try {
-      // Whole grains, but for the last part's end.
-      const std::int64_t end = part + 1 == parts ? count : most * (part + 1) / parts * grain;
-      body(most * part / parts * grain, end);
+      body(count * part / parts, count * (part + 1) / parts);
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
