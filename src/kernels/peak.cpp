@@ -20,9 +20,9 @@ double time_of(const PeakLoop& loop, int threads, std::int64_t rounds) {
 }
 
 /// The least of a few: a piece that something else interrupted says nothing.
-double undisturbed_time_of(const PeakLoop& loop, int threads, std::int64_t rounds) {
-  double least = time_of(loop, threads, rounds);
-  for (int i = 0; i < 4; ++i) least = std::min(least, time_of(loop, threads, rounds));
+double undisturbed_time_of(const PeakLoop& loop, std::int64_t rounds) {
+  double least = time_of(loop, 1, rounds);
+  for (int i = 0; i < 4; ++i) least = std::min(least, time_of(loop, 1, rounds));
   return least;
 }
 
@@ -30,7 +30,8 @@ PeakRate rate_of(const PeakLoop& loop, int threads, double seconds) {
   // Short pieces: of several, one may run undisturbed.
   const double piece = seconds / 40;
   std::int64_t rounds = 1024;
-  while (undisturbed_time_of(loop, threads, rounds) < piece) rounds *= 2;
+  // One thread says how long a piece is: several may wait for each other on a busy machine.
+  while (undisturbed_time_of(loop, rounds) < piece) rounds *= 2;
   double best = 0;
   for (double spent = 0; spent < seconds;) {
     const double took = time_of(loop, threads, rounds);
