@@ -16,18 +16,18 @@ class Engine:
     name = "Octavo"
 
     def __init__(self, library, file, batch, threads):
-        self.library = ctypes.CDLL(library)
-        self.library.octavo_last_error.restype = ctypes.c_char_p
-        self.library.octavo_model_classes.restype = ctypes.c_int64
+        self.api = ctypes.CDLL(library)
+        self.api.octavo_last_error.restype = ctypes.c_char_p
+        self.api.octavo_model_classes.restype = ctypes.c_int64
         self.model, self.context, self.batch = ctypes.c_void_p(), ctypes.c_void_p(), batch
         options = Options(max_batch=batch, threads=threads, input=FLOATS_NCHW)
-        self.check(self.library.octavo_model_load(file.encode(), ctypes.byref(options), ctypes.byref(self.model)))
-        self.check(self.library.octavo_context_create(self.model, ctypes.byref(self.context)))
-        self.logits = numpy.zeros((batch, self.library.octavo_model_classes(self.model)), numpy.float32)
+        self.check(self.api.octavo_model_load(file.encode(), ctypes.byref(options), ctypes.byref(self.model)))
+        self.check(self.api.octavo_context_create(self.model, ctypes.byref(self.context)))
+        self.logits = numpy.zeros((batch, self.api.octavo_model_classes(self.model)), numpy.float32)
 
     def check(self, status):
         if status != 0:
-            raise RuntimeError(self.library.octavo_last_error().decode())
+            raise RuntimeError(self.api.octavo_last_error().decode())
 
     def prepare(self, images):
         """What run() needs of the images, outside the timed part."""
@@ -36,5 +36,5 @@ class Engine:
                           self.logits.ctypes.data_as(ctypes.c_void_p))
 
     def run(self):
-        self.check(self.library.octavo_run(*self.arguments))
+        self.check(self.api.octavo_run(*self.arguments))
         return self.logits
