@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "digest.h"
+#include "internal.h"
 #include "octavo/core/error.h"
 
 namespace octavo {
@@ -62,21 +63,26 @@ Tensor normalized_batch(const Dataset& dataset, std::span<const std::int64_t> in
   return batch;
 }
 
+Dataset without_images(const Dataset& dataset) {
+  Dataset result;
+  result.name = dataset.name;
+  result.split = dataset.split;
+  result.source = dataset.source;
+  result.official = dataset.official;
+  result.class_names = dataset.class_names;
+  result.channels = dataset.channels;
+  result.height = dataset.height;
+  result.width = dataset.width;
+  return result;
+}
+
 Dataset head(const Dataset& dataset, std::int64_t count) {
   if (count < 0) {
     throw Error(ErrorCode::kUsage, dataset.name,
                 fmt::format("negative number of images; expected 0 or more, got {}", count));
   }
   if (count == 0 || count >= dataset.size()) return dataset;
-  Dataset part;
-  part.name = dataset.name;
-  part.split = dataset.split;
-  part.source = dataset.source;
-  part.official = dataset.official;
-  part.class_names = dataset.class_names;
-  part.channels = dataset.channels;
-  part.height = dataset.height;
-  part.width = dataset.width;
+  Dataset part = without_images(dataset);
   part.pixels.assign(dataset.pixels.begin(), dataset.pixels.begin() + count * dataset.image_size());
   part.labels.assign(dataset.labels.begin(), dataset.labels.begin() + count);
   part.hash = content_hash(part);
@@ -84,15 +90,7 @@ Dataset head(const Dataset& dataset, std::int64_t count) {
 }
 
 Dataset subset(const Dataset& dataset, std::span<const std::int64_t> indices) {
-  Dataset part;
-  part.name = dataset.name;
-  part.split = dataset.split;
-  part.source = dataset.source;
-  part.official = dataset.official;
-  part.class_names = dataset.class_names;
-  part.channels = dataset.channels;
-  part.height = dataset.height;
-  part.width = dataset.width;
+  Dataset part = without_images(dataset);
   for (const std::int64_t index : indices) {
     check_index(dataset, index);
     const std::span<const std::uint8_t> image = dataset.image(index);

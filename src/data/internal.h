@@ -30,6 +30,9 @@ struct CifarDownload {
 };
 CifarDownload cifar_download(const CifarLayout& layout);
 
+/// What `dataset` says of itself, with no image in it, and neither hash nor labels.
+Dataset without_images(const Dataset& dataset);
+
 /// Throws kUsage, beginning with `where`, if `images` of so many bytes would fill the machine's memory.
 void check_memory(const std::string& where, std::int64_t images, std::int64_t image_bytes);
 

@@ -46,13 +46,7 @@ Dataset resized(const Dataset& dataset, const ResizeConfig& config) {
     throw Error(ErrorCode::kUsage, where,
                 fmt::format("expected a positive image size, got {} x {}", config.height, config.width));
   }
-  Dataset result;
-  result.name = dataset.name;
-  result.split = dataset.split;
-  result.source = dataset.source;
-  result.official = dataset.official;
-  result.class_names = dataset.class_names;
-  result.channels = dataset.channels;
+  Dataset result = without_images(dataset);
   result.height = config.height;
   result.width = config.width;
   result.labels = dataset.labels;
