@@ -54,12 +54,10 @@ void count(benchmark::State& state, const Layer& layer, std::int64_t batch) {
 void run_int8(benchmark::State& state, const Layer& layer, std::int64_t batch) {
   const Graph graph = graph_of(layer, true);
   const IntegerConv conv = lower_integer_conv(graph, fuse(graph).at(0));
-  const bool winograd = int8_kernels().winograd && winograd_applies(conv);
-  const auto algorithm = depthwise_applies(conv) ? Int8Conv::Algorithm::kDepthwise
-                         : winograd              ? Int8Conv::Algorithm::kWinograd
-                                                 : Int8Conv::Algorithm::kDirect;
   const std::int64_t side = layer.size / layer.stride;
-  const Int8Conv prepared = prepare_int8_conv(conv, {layer.size, layer.size, side, side}, algorithm);
+  const ConvExtent extent{layer.size, layer.size, side, side};
+  const Int8Conv prepared =
+      prepare_int8_conv(conv, extent, best_algorithm(int8_kernels(), conv, extent, batch));
   std::vector<std::uint8_t> x(static_cast<std::size_t>(batch * layer.c_in * layer.size * layer.size) +
                               kReadSlack);
   std::mt19937 random(1);

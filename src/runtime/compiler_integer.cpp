@@ -14,12 +14,6 @@ Strides kept_order(const Shape& x, const Strides& strides, const Shape& y) {
   return same_order(x, strides, channels_last(x)) ? channels_last(y) : dense_like(y, strides);
 }
 
-Int8Conv::Algorithm algorithm_for(const IntegerConv& conv) {
-  if (depthwise_applies(conv)) return Int8Conv::Algorithm::kDepthwise;
-  const bool winograd = int8_kernels().winograd && winograd_applies(conv);
-  return winograd ? Int8Conv::Algorithm::kWinograd : Int8Conv::Algorithm::kDirect;
-}
-
 /// The output of a 2x2, stride 2 max pool that alone reads the group's integers, or kNoValue. The kernels
 /// pool before they round, which needs positive multipliers (they are: scales are) and no residual.
 ValueId pool_that_follows(const Graph& graph, const FusedGroup& group) {
@@ -68,12 +62,13 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   const std::string text = matrix ? "gemm" : "conv";
   if (emit_onednn_conv(p, group, text, conv, x_shape, y_shape, x, residual, y_strides)) return;
 
-  const Int8Conv::Algorithm algorithm = algorithm_for(conv);
   const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
+  const Int8Conv::Algorithm algorithm = best_algorithm(int8_kernels(), conv, extent, x_shape[0]);
   const bool may_pool = algorithm != Int8Conv::Algorithm::kDepthwise && !p.observed(group.output);
   const ValueId pooled = may_pool ? pool_that_follows(p.graph(), group) : kNoValue;
-  const auto packed = p.packed().get(
-      group.output, [&] { return prepare_int8_conv(conv, extent, algorithm, pooled != kNoValue); });
+  const auto packed = p.packed().get(group.output, static_cast<int>(algorithm), [&] {
+    return prepare_int8_conv(conv, extent, algorithm, pooled != kNoValue);
+  });
   if (pooled != kNoValue) {
     const BufferId y = p.new_bytes(pooled);
     p.emit(pooled, make_int8_conv_step(text + " + max-pool", packed, x_shape[0], x, -1, y), {x, y},

@@ -34,7 +34,7 @@ bool compile_float_conv3x3(ProgramBuilder& p, const FusedGroup& group, const Cli
   if (!conv3x3_inference_applies(x_shape[1], y_shape[1]) || x_shape[1] < 16 || !pays(x_shape, y_shape[1]))
     return false;
 
-  const auto weights = p.packed().get(group.output, [&] {
+  const auto weights = p.packed().get(group.output, 0, [&] {
     const Tensor weight = p.constant(anchor.inputs[1]);
     return Conv3x3Weights(x_shape[1], y_shape[1], weight.data<float>().data());
   });

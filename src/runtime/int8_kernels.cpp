@@ -4,14 +4,10 @@
 #include <cstdlib>
 #include <limits>
 
+#include "runtime/int8_winograd.h"
+
 namespace octavo {
 namespace {
-
-/// Spreads a matrix [k][c_out of one group] over panels: element (k, column) of panel p goes to
-/// target[((p * pairs + k / 2) * kPanel + column) * 2 + k % 2].
-std::size_t packed_offset(std::int64_t panel, std::int64_t pairs, std::int64_t k, std::int64_t column) {
-  return static_cast<std::size_t>(((panel * pairs + k / 2) * Int8Conv::kPanel + column) * 2 + k % 2);
-}
 
 void pack_direct(const IntegerConv& conv, Int8Conv& result) {
   const std::int64_t group_in = conv.c_in / conv.window.group;
@@ -57,43 +53,6 @@ std::int64_t groups_to_merge(const IntegerConv& conv) {
   return merged;
 }
 
-/// 4 * G g G^T of a 3x3 filter, in whole numbers.
-void transform_filter(const std::int8_t* g, std::int16_t u[16]) {
-  const auto rows = [](int a, int b, int c, int out[4]) {
-    out[0] = 2 * a;
-    out[1] = a + b + c;
-    out[2] = a - b + c;
-    out[3] = 2 * c;
-  };
-  int t[3][4];  // Rows of g times G^T.
-  for (int i = 0; i < 3; ++i) rows(g[i * 3], g[i * 3 + 1], g[i * 3 + 2], t[i]);
-  for (int j = 0; j < 4; ++j) {
-    int column[4];
-    rows(t[0][j], t[1][j], t[2][j], column);
-    for (int i = 0; i < 4; ++i) u[i * 4 + j] = static_cast<std::int16_t>(column[i]);
-  }
-}
-
-/// [panel][position][pair of channels][column][2]
-void pack_winograd(const IntegerConv& conv, Int8Conv& result) {
-  constexpr std::int64_t kPositions = 16;
-  const std::int64_t pairs = (conv.c_in + 1) / 2;
-  result.weights.assign(static_cast<std::size_t>(result.panels * kPositions * pairs * 2 * Int8Conv::kPanel),
-                        0);
-  const auto source = conv.weight.data<std::int8_t>();
-  std::int16_t u[kPositions];
-  for (std::int64_t m = 0; m < conv.c_out; ++m) {
-    const std::int64_t panel = m / Int8Conv::kPanel;
-    for (std::int64_t c = 0; c < conv.c_in; ++c) {
-      transform_filter(source.data() + (m * conv.c_in + c) * 9, u);
-      for (std::int64_t position = 0; position < kPositions; ++position) {
-        result.weights[packed_offset(panel * kPositions + position, pairs, c, m % Int8Conv::kPanel)] =
-            u[position];
-      }
-    }
-  }
-}
-
 /// Sums of all magnitudes are int32 by contract, so the largest bias and multiplier bound what is rounded.
 bool rounds_in_int32(const IntegerConv& conv) {
   constexpr double kLimit = 2147483520.0;  // The largest float below 2^31.
@@ -107,24 +66,6 @@ bool rounds_in_int32(const IntegerConv& conv) {
 }
 
 }  // namespace
-
-bool winograd_applies(const IntegerConv& conv) {
-  const ConvAttributes& w = conv.window;
-  constexpr std::int64_t kLeastChannels = 16;
-  if (w.kernel != std::array<std::int64_t, 2>{3, 3} || w.strides != std::array<std::int64_t, 2>{1, 1} ||
-      w.dilations != std::array<std::int64_t, 2>{1, 1} || w.group != 1 || conv.c_in < kLeastChannels) {
-    return false;
-  }
-  const std::size_t per_channel = static_cast<std::size_t>(conv.c_in * 9);
-  const auto weights = conv.weight.data<std::int8_t>();
-  for (std::size_t begin = 0; begin < weights.size(); begin += per_channel) {
-    std::int64_t magnitude = 0;
-    for (const std::int8_t q : weights.subspan(begin, per_channel))
-      magnitude += std::abs(static_cast<int>(q));
-    if (4 * 255 * magnitude > std::numeric_limits<std::int32_t>::max()) return false;
-  }
-  return true;
-}
 
 bool depthwise_applies(const IntegerConv& conv) {
   return conv.window.group > 1 && conv.window.group == conv.c_in && conv.c_in == conv.c_out;
@@ -150,12 +91,15 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.k = conv.window.kernel[0] * conv.window.kernel[1] * (conv.c_in / groups);
   result.panels = (group_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
   if (depthwise) result.panels = (result.panels + 1) / 2 * 2;
-  if (algorithm == Int8Conv::Algorithm::kWinograd) {
-    pack_winograd(conv, result);
-  } else if (depthwise) {
-    pack_depthwise(conv, result);
-  } else {
-    pack_direct(conv, result);
+  switch (algorithm) {
+    case Int8Conv::Algorithm::kDirect:
+      pack_direct(conv, result);
+      break;
+    case Int8Conv::Algorithm::kDepthwise:
+      pack_depthwise(conv, result);
+      break;
+    default:
+      result.weights = winograd_weights(conv, algorithm);
   }
   result.bias.assign(static_cast<std::size_t>(groups * result.panels * Int8Conv::kPanel), 0.0F);
   result.multiplier.assign(result.bias.size(), 0.0F);
@@ -177,6 +121,20 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.float_min = conv.float_min;
   result.float_max = conv.float_max;
   return result;
+}
+
+Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv& conv,
+                                   const ConvExtent& extent, std::int64_t batch) {
+  using Algorithm = Int8Conv::Algorithm;
+  if (depthwise_applies(conv)) return Algorithm::kDepthwise;
+  if (!kernels.winograd) return Algorithm::kDirect;
+  const auto cost = [&](Algorithm algorithm) {
+    return winograd_cost(algorithm, conv.c_in, conv.c_out, batch, extent.out_h, extent.out_w);
+  };
+  Algorithm best = Algorithm::kDirect;
+  for (const Algorithm algorithm : {Algorithm::kWinograd2x2, Algorithm::kWinograd4x4})
+    if (winograd_applies(conv, algorithm) && cost(algorithm) < cost(best)) best = algorithm;
+  return best;
 }
 
 const Int8Kernels& int8_kernels() {

@@ -29,7 +29,7 @@ struct Int8Conv {
   std::vector<float> multiplier;
 
   /// How the weights are packed. All ways give the same bits.
-  enum class Algorithm { kDirect, kWinograd, kDepthwise };
+  enum class Algorithm { kDirect, kWinograd2x2, kWinograd4x4, kDepthwise };
   Algorithm algorithm = Algorithm::kDirect;
   /// The output is reduced by a 2x2, stride 2 max pool before it is rounded: y is [batch, out_h / 2, out_w /
   /// 2, c_out]. Rounding is monotone, so this equals pooling the rounded integers.
@@ -54,11 +54,14 @@ struct ConvExtent {
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
                            bool pool2x2 = false);
 
-/// True for 3x3, stride 1 convolutions with enough input channels, whose fourfold sums stay in int32.
-bool winograd_applies(const IntegerConv& conv);
-
 /// True for one filter a channel.
 bool depthwise_applies(const IntegerConv& conv);
+
+/// Where a matrix [k][column] spread over panels has its element (k, column of the panel); pairs: of k.
+inline std::size_t packed_offset(std::int64_t panel, std::int64_t pairs, std::int64_t k,
+                                 std::int64_t column) {
+  return static_cast<std::size_t>(((panel * pairs + k / 2) * Int8Conv::kPanel + column) * 2 + k % 2);
+}
 
 /// Depthwise weights come in blocks of so many channels: [block][pair of taps][4][half of the block][4
 /// channels][2 taps], the order in which bytes leave AVX2's unpack instructions. Panels are whole blocks.
@@ -80,7 +83,7 @@ inline constexpr std::size_t kReadSlack = 64;
 
 struct Int8Kernels {
   const char* isa;
-  bool winograd;  ///< Runs Int8Conv::Algorithm::kWinograd.
+  bool winograd;  ///< Runs Winograd's algorithms too.
   /// y: uint8, or float where the convolution says so. `residual` is laid out like y.
   void (*conv)(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
                void* y, int threads);
@@ -104,6 +107,10 @@ struct Int8Kernels {
   void (*dequantize)(const QuantParams& params, std::int64_t count, const std::uint8_t* x, float* y,
                      int threads);
 };
+
+/// The way that should be fastest to run `conv` on `batch` images.
+Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv& conv,
+                                   const ConvExtent& extent, std::int64_t batch);
 
 /// Portable C++.
 const Int8Kernels& int8_kernels_generic();

@@ -93,13 +93,11 @@ void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, 
   }
 }
 
-/// Keeps, for each of the 16 channels, the largest of the four rows at `sums`.
-inline void max_of_four(std::int32_t* sums) {
-  for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) {
-    const std::int32_t top = std::max(sums[j], sums[j + Int8Conv::kPanel]);
-    const std::int32_t bottom = std::max(sums[j + 2 * Int8Conv::kPanel], sums[j + 3 * Int8Conv::kPanel]);
-    sums[j] = std::max(top, bottom);
-  }
+/// For each of 16 channels the largest of four sums; `target` may be one of them.
+inline void max_of_four(const std::int32_t* a, const std::int32_t* b, const std::int32_t* c,
+                        const std::int32_t* d, std::int32_t* target) {
+  for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j)
+    target[j] = std::max(std::max(a[j], b[j]), std::max(c[j], d[j]));
 }
 
 /// Splits `units` of work (rows, windows or tiles) among threads; shares the panels out instead where there
@@ -123,6 +121,7 @@ template <typename Isa>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
               void* y, int threads) {
   constexpr std::int64_t kRows = Isa::kRows;
+  constexpr std::int64_t kPanel = Int8Conv::kPanel;
   constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   const std::int64_t rows =
@@ -139,25 +138,27 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
                         std::int64_t panel_end) {
     thread_local std::vector<std::int16_t> packed;
     packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
-    alignas(64) std::int32_t sums[kGroup * Int8Conv::kPanel];
+    alignas(64) std::int32_t sums[kGroup * kPanel];
     for (std::int64_t first = unit_begin * window; first < unit_end * window; first += block) {
       const std::int64_t count = std::min(block, unit_end * window - first);
       for (std::int64_t group = 0; group < conv.window.group; ++group) {
         pack_rows(conv, group, x, first, count, packed.data(), stride, Isa::widen);
         for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
           const std::int64_t index = group * conv.panels + panel;
-          const std::int16_t* b = conv.weights.data() + index * pairs * 2 * Int8Conv::kPanel;
-          const std::int64_t channel = group * out_group + panel * Int8Conv::kPanel;
-          const std::int64_t width = std::min(Int8Conv::kPanel, out_group - panel * Int8Conv::kPanel);
+          const std::int16_t* b = conv.weights.data() + index * pairs * 2 * kPanel;
+          const std::int64_t channel = group * out_group + panel * kPanel;
+          const std::int64_t width = std::min(kPanel, out_group - panel * kPanel);
           for (std::int64_t r = 0; r < count; r += kGroup) {
             const std::int64_t height = std::min(kGroup, count - r);
             for (std::int64_t i = 0; i < height; i += kRows) {
-              Isa::tile(packed.data() + (r + i) * stride, stride, pairs, b, sums + i * Int8Conv::kPanel,
+              Isa::tile(packed.data() + (r + i) * stride, stride, pairs, b, sums + i * kPanel,
                         std::min(kRows, height - i));
             }
-            for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window)
-              max_of_four(sums + i * Int8Conv::kPanel);
-            Isa::finish(conv, index, sums, window * Int8Conv::kPanel, height / window, width, residual, y,
+            for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
+              std::int32_t* top = sums + i * kPanel;
+              max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
+            }
+            Isa::finish(conv, index, sums, window * kPanel, height / window, width, residual, y,
                         (first + r) / window * conv.c_out + channel);
           }
         }

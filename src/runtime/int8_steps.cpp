@@ -11,8 +11,10 @@ std::string with_isa(const std::string& kernel) { return kernel + " [int8 " + in
 
 const char* kernel_name(Int8Conv::Algorithm algorithm) {
   switch (algorithm) {
-    case Int8Conv::Algorithm::kWinograd:
-      return " winograd";
+    case Int8Conv::Algorithm::kWinograd2x2:
+      return " winograd 2x2";
+    case Int8Conv::Algorithm::kWinograd4x4:
+      return " winograd 4x4";
     case Int8Conv::Algorithm::kDepthwise:
       return " depthwise";
     default:

@@ -13,6 +13,7 @@
 #include "octavo/runtime/runtime.h"
 #include "runtime/annotated_graph.h"
 #include "runtime/int8_kernels.h"
+#include "runtime/int8_winograd.h"
 #include "runtime/onednn.h"
 
 namespace octavo {
@@ -156,11 +157,13 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     const ConvExtent extent{c.size, c.size, y.dim(2), y.dim(3)};
     const std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
     std::vector<Int8Conv::Algorithm> algorithms{Int8Conv::Algorithm::kDirect};
-    if (kernels.winograd && winograd_applies(lowered)) algorithms.push_back(Int8Conv::Algorithm::kWinograd);
+    for (const auto winograd : {Int8Conv::Algorithm::kWinograd2x2, Int8Conv::Algorithm::kWinograd4x4}) {
+      if (kernels.winograd && winograd_applies(lowered, winograd)) algorithms.push_back(winograd);
+    }
     if (depthwise_applies(lowered)) algorithms.push_back(Int8Conv::Algorithm::kDepthwise);
     for (const Int8Conv::Algorithm algorithm : algorithms) {
       SCOPED_TRACE("algorithm " + std::to_string(static_cast<int>(algorithm)));
-      winograd_cases += algorithm == Int8Conv::Algorithm::kWinograd ? 1 : 0;
+      winograd_cases += algorithm == Int8Conv::Algorithm::kWinograd4x4 ? 1 : 0;
       const Tensor wanted = channels_last(y);
       Tensor actual(wanted.shape(), DType::kUInt8);
       kernels.conv(prepare_int8_conv(lowered, extent, algorithm), c.batch, x.data(), nullptr,
@@ -185,6 +188,45 @@ TEST(Int8Conv, Avx2KernelEqualsReferenceBitForBit) {
   if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
   expect_kernels_match(int8_kernels_avx2(), 2);
   expect_kernels_match(int8_kernels_avx2(), 1);
+}
+
+/// A 3x3 convolution of `c_in` channels to 16, all of whose weights are 127, or -127 in every second filter;
+/// float sums.
+IntegerConv largest_conv(std::int64_t c_in) {
+  IntegerConv conv;
+  conv.c_in = c_in;
+  conv.c_out = 16;
+  conv.window = {.kernel = {3, 3}, .pads = {1, 1, 1, 1}};
+  conv.weight = Tensor({16, c_in, 3, 3}, DType::kInt8);
+  const auto weights = conv.weight.data<std::int8_t>();
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    weights[i] = static_cast<std::int8_t>(i / static_cast<std::size_t>(9 * c_in) % 2 == 0 ? 127 : -127);
+  conv.bias.assign(16, 0);
+  conv.multiplier.assign(16, 1.0F);
+  conv.output_is_float = true;
+  conv.float_min = -std::numeric_limits<float>::infinity();
+  conv.float_max = std::numeric_limits<float>::infinity();
+  return conv;
+}
+
+TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
+  using Algorithm = Int8Conv::Algorithm;
+  constexpr std::int64_t kMost = 115;  // 64 * 255 * 127 * 9 * 115 < 2^31
+  EXPECT_FALSE(winograd_applies(largest_conv(kMost + 1), Algorithm::kWinograd4x4));
+  EXPECT_TRUE(winograd_applies(largest_conv(kMost + 1), Algorithm::kWinograd2x2));
+  const IntegerConv conv = largest_conv(kMost);
+  ASSERT_TRUE(winograd_applies(conv, Algorithm::kWinograd4x4));
+  const std::vector<std::uint8_t> x(static_cast<std::size_t>(8 * 8 * kMost) + kReadSlack, 255);
+  const auto outputs = [&](const Int8Kernels& kernels, Algorithm algorithm) {
+    std::vector<float> y(8 * 8 * 16);
+    kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm), 1, x.data(), nullptr, y.data(), 1);
+    return y;
+  };
+  const std::vector<float> expected = outputs(int8_kernels_generic(), Algorithm::kDirect);
+  EXPECT_EQ(expected[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * kMost);
+  EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd2x2), expected);
+  EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd4x4), expected);
 }
 
 TEST(Int8Conv, LargestWeightsAndActivationsDoNotSaturate) {

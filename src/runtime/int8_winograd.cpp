@@ -1,0 +1,104 @@
+#include "runtime/int8_winograd.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace octavo {
+namespace {
+
+using Algorithm = Int8Conv::Algorithm;
+
+constexpr int kMostRows = 6;
+
+/// G with whole numbers, [positions][3].
+struct FilterTransform {
+  int positions;
+  std::array<std::array<int, 3>, kMostRows> rows;
+};
+
+constexpr FilterTransform kTwo{4, {{{2, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 2}}}};
+/// The first and last rows would be whole by themselves; times 6 they save the output transform its
+/// multiplications.
+constexpr FilterTransform kFour{6,
+                                {{{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}}}};
+
+const FilterTransform& transform_of(Algorithm algorithm) {
+  return algorithm == Algorithm::kWinograd4x4 ? kFour : kTwo;
+}
+
+/// What the convolution's sums are multiplied by at most, odd factors aside.
+std::int64_t scale_of(Algorithm algorithm) { return algorithm == Algorithm::kWinograd4x4 ? 64 : 4; }
+
+/// u[i][j] = row i of G, applied to g's columns, times row j of G.
+void transform_filter(const FilterTransform& transform, const std::int8_t* g, std::int16_t* u) {
+  for (int i = 0; i < transform.positions; ++i) {
+    const auto& down = transform.rows[static_cast<std::size_t>(i)];
+    int column[3];
+    for (int j = 0; j < 3; ++j) column[j] = down[0] * g[j] + down[1] * g[3 + j] + down[2] * g[6 + j];
+    for (int j = 0; j < transform.positions; ++j) {
+      const auto& across = transform.rows[static_cast<std::size_t>(j)];
+      *u++ = static_cast<std::int16_t>(across[0] * column[0] + across[1] * column[1] + across[2] * column[2]);
+    }
+  }
+}
+
+}  // namespace
+
+bool winograd_applies(const IntegerConv& conv, Algorithm algorithm) {
+  const ConvAttributes& w = conv.window;
+  constexpr std::int64_t kLeastChannels = 16;
+  if (w.kernel != std::array<std::int64_t, 2>{3, 3} || w.strides != std::array<std::int64_t, 2>{1, 1} ||
+      w.dilations != std::array<std::int64_t, 2>{1, 1} || w.group != 1 || conv.c_in < kLeastChannels) {
+    return false;
+  }
+  const std::size_t per_channel = static_cast<std::size_t>(conv.c_in * 9);
+  const auto weights = conv.weight.data<std::int8_t>();
+  for (std::size_t begin = 0; begin < weights.size(); begin += per_channel) {
+    std::int64_t positive = 0;
+    std::int64_t negative = 0;
+    for (const std::int8_t q : weights.subspan(begin, per_channel)) (q > 0 ? positive : negative) += q;
+    const std::int64_t largest = 255 * std::max(positive, -negative);
+    if (scale_of(algorithm) * largest > std::numeric_limits<std::int32_t>::max()) return false;
+  }
+  return true;
+}
+
+double winograd_cost(Algorithm algorithm, std::int64_t c_in, std::int64_t c_out, std::int64_t batch,
+                     std::int64_t out_h, std::int64_t out_w) {
+  constexpr double kProductsPerCycle = 32;     // Two vpmaddwd.
+  constexpr double kBytesPerCycle = 16;        // Of weights, from the last level of cache or memory.
+  constexpr double kNearBytes = 256.0 * 1024;  // Half of a second-level cache.
+  const std::int64_t side = algorithm == Algorithm::kWinograd4x4   ? 4
+                            : algorithm == Algorithm::kWinograd2x2 ? 2
+                                                                   : 1;
+  const std::int64_t positions = algorithm == Algorithm::kDirect ? 9 : (side + 2) * (side + 2);
+  const std::int64_t tiles = batch * ((out_h + side - 1) / side) * ((out_w + side - 1) / side);
+  const auto weights = static_cast<double>(positions * c_in * c_out);
+  const double bytes = 2 * weights;
+  return std::max(static_cast<double>(tiles) * weights / kProductsPerCycle,
+                  bytes > kNearBytes ? bytes / kBytesPerCycle : 0.0);
+}
+
+std::vector<std::int16_t> winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
+  const FilterTransform& transform = transform_of(algorithm);
+  const std::int64_t positions = transform.positions * transform.positions;
+  const std::int64_t pairs = (conv.c_in + 1) / 2;
+  const std::int64_t panels = (conv.c_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
+  std::vector<std::int16_t> result(
+      static_cast<std::size_t>(panels * positions * pairs * 2 * Int8Conv::kPanel));
+  const auto source = conv.weight.data<std::int8_t>();
+  std::int16_t u[kMostRows * kMostRows];
+  for (std::int64_t m = 0; m < conv.c_out; ++m) {
+    const std::int64_t first_panel = m / Int8Conv::kPanel * positions;
+    for (std::int64_t c = 0; c < conv.c_in; ++c) {
+      transform_filter(transform, source.data() + (m * conv.c_in + c) * 9, u);
+      for (std::int64_t position = 0; position < positions; ++position) {
+        result[packed_offset(first_panel + position, pairs, c, m % Int8Conv::kPanel)] = u[position];
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace octavo

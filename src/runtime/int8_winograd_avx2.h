@@ -1,0 +1,232 @@
+// Winograd's convolutions F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray 2015, arXiv 1509.09308) in integers for
+// AVX2, part of int8_avx2.cpp. NOLINTBEGIN(llvm-header-guard) No include guard on purpose.
+//
+// Products are exact: transformed inputs and weights, scaled to be whole (int8_winograd.h), fit int16, and
+// vpmaddwd's pair sums fit int32. Sums over channels may wrap. What comes out is a known multiple of the
+// convolution's sum modulo 2^32: an odd factor is divided out by its inverse, a power of two by a shift, and
+// winograd_applies() made sure that the sum times that power fits.
+
+/// 16 products instead of 36 make a 2x2 output tile. |transformed input| <= 4 * 255.
+struct Winograd2x2 {
+  static constexpr int kOut = 2;
+  static constexpr int kIn = 4;
+
+  static void input(const __m256i d[kIn], __m256i t[kIn]) {
+    t[0] = _mm256_sub_epi16(d[0], d[2]);
+    t[1] = _mm256_add_epi16(d[1], d[2]);
+    t[2] = _mm256_sub_epi16(d[2], d[1]);
+    t[3] = _mm256_sub_epi16(d[1], d[3]);
+  }
+  static void output(const __m256i m[kIn], __m256i y[kOut]) {
+    y[0] = _mm256_add_epi32(_mm256_add_epi32(m[0], m[1]), m[2]);
+    y[1] = _mm256_sub_epi32(_mm256_sub_epi32(m[1], m[2]), m[3]);
+  }
+  template <int I, int J>
+  static __m256i settle(__m256i sum) {
+    return _mm256_srai_epi32(sum, 2);
+  }
+};
+
+/// 36 products instead of 144 make a 4x4 output tile. |transformed input| <= 68 * 255.
+struct Winograd4x4 {
+  static constexpr int kOut = 4;
+  static constexpr int kIn = 6;
+
+  static void input(const __m256i d[kIn], __m256i t[kIn]) {
+    const auto four_times = [](__m256i x) { return _mm256_slli_epi16(x, 2); };
+    const __m256i a = _mm256_sub_epi16(d[4], four_times(d[2]));
+    const __m256i b = _mm256_sub_epi16(d[3], four_times(d[1]));
+    const __m256i even = _mm256_sub_epi16(d[4], d[2]);
+    const __m256i odd = _mm256_slli_epi16(_mm256_sub_epi16(d[3], d[1]), 1);
+    t[0] = _mm256_add_epi16(four_times(_mm256_sub_epi16(d[0], d[2])), even);
+    t[1] = _mm256_add_epi16(a, b);
+    t[2] = _mm256_sub_epi16(a, b);
+    t[3] = _mm256_add_epi16(even, odd);
+    t[4] = _mm256_sub_epi16(even, odd);
+    t[5] = _mm256_sub_epi16(_mm256_sub_epi16(d[5], d[3]), _mm256_slli_epi16(odd, 1));
+  }
+  /// 24, 12, 6 and 6 times the outputs of one dimension.
+  static void output(const __m256i m[kIn], __m256i y[kOut]) {
+    const __m256i sum12 = _mm256_add_epi32(m[1], m[2]);
+    const __m256i difference12 = _mm256_sub_epi32(m[1], m[2]);
+    const __m256i sum34 = _mm256_add_epi32(m[3], m[4]);
+    const __m256i difference34 = _mm256_sub_epi32(m[3], m[4]);
+    y[0] = _mm256_add_epi32(_mm256_add_epi32(m[0], sum34), _mm256_slli_epi32(sum12, 2));
+    y[1] = _mm256_add_epi32(_mm256_slli_epi32(difference12, 1), difference34);
+    y[2] = _mm256_add_epi32(sum12, sum34);
+    y[3] = _mm256_add_epi32(_mm256_add_epi32(difference12, m[5]), _mm256_slli_epi32(difference34, 1));
+  }
+  template <int I, int J>
+  static __m256i settle(__m256i sum) {
+    constexpr int kTwos[kOut] = {3, 2, 1, 1};
+    constexpr std::uint32_t kInverseOf9 = 0x38E38E39U;
+    static_assert(9U * kInverseOf9 == 1U);
+    const __m256i inverse = _mm256_set1_epi32(static_cast<std::int32_t>(kInverseOf9));
+    return _mm256_srai_epi32(_mm256_mullo_epi32(sum, inverse), kTwos[I] + kTwos[J]);
+  }
+};
+
+/// The output tiles of an image.
+struct Tiles {
+  std::int64_t rows, columns;
+};
+
+template <typename Winograd>
+Tiles tiles_of(const Int8Conv& conv) {
+  // With pooling an odd last row or column belongs to no window.
+  const std::int64_t h = conv.pool2x2 ? conv.out_h / 2 * 2 : conv.out_h;
+  const std::int64_t w = conv.pool2x2 ? conv.out_w / 2 * 2 : conv.out_w;
+  return {(h + Winograd::kOut - 1) / Winograd::kOut, (w + Winograd::kOut - 1) / Winograd::kOut};
+}
+
+/// Transforms the input of output tile `tile`: v[position][slot][channel], positions `plane` elements apart.
+/// `padding` is a pixel of zero points.
+template <typename Winograd>
+void transform_input(const Int8Conv& conv, const Tiles& tiles, const std::uint8_t* x, std::int64_t tile,
+                     const std::uint8_t* padding, std::int16_t* v, std::int64_t plane) {
+  constexpr int kIn = Winograd::kIn;
+  const std::int64_t n = tile / (tiles.rows * tiles.columns);
+  const std::int64_t y0 = tile / tiles.columns % tiles.rows * Winograd::kOut - conv.window.pads[0];
+  const std::int64_t x0 = tile % tiles.columns * Winograd::kOut - conv.window.pads[1];
+  const std::uint8_t* taps[kIn][kIn];
+  for (std::int64_t i = 0; i < kIn; ++i) {
+    const bool row_inside = y0 + i >= 0 && y0 + i < conv.in_h;
+    const std::uint8_t* row = x + ((n * conv.in_h + y0 + i) * conv.in_w + x0) * conv.c_in;
+    for (std::int64_t j = 0; j < kIn; ++j) {
+      const bool inside = row_inside && x0 + j >= 0 && x0 + j < conv.in_w;
+      taps[i][j] = inside ? row + j * conv.c_in : padding;
+    }
+  }
+  for (std::int64_t c = 0; c < conv.c_in; c += 16) {
+    __m256i columns[kIn][kIn];  // [column][position down]
+    for (int j = 0; j < kIn; ++j) {
+      __m256i d[kIn];
+      for (int i = 0; i < kIn; ++i) {
+        d[i] = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(taps[i][j] + c)));
+      }
+      Winograd::input(d, columns[j]);
+    }
+    for (int i = 0; i < kIn; ++i) {
+      __m256i d[kIn];
+      __m256i t[kIn];
+      for (int j = 0; j < kIn; ++j) d[j] = columns[j][i];
+      Winograd::input(d, t);
+      for (int j = 0; j < kIn; ++j) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(v + (i * kIn + j) * plane + c), t[j]);
+      }
+    }
+  }
+}
+
+/// The sums of a tile's outputs, [kOut][kOut][panel], from its products, `plane` elements apart.
+template <typename Winograd>
+void transform_output(const std::int32_t* m, std::int64_t plane, std::int32_t* sums) {
+  constexpr int kIn = Winograd::kIn;
+  constexpr int kOut = Winograd::kOut;
+  for (int half = 0; half < Int8Conv::kPanel; half += 8) {
+    __m256i columns[kIn][kOut];  // [column][row of the output]
+    for (int j = 0; j < kIn; ++j) {
+      __m256i products[kIn];
+      for (int i = 0; i < kIn; ++i) {
+        products[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(m + (i * kIn + j) * plane + half));
+      }
+      Winograd::output(products, columns[j]);
+    }
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+      const auto row = [&]<int Row>() {
+        __m256i across[kIn];
+        __m256i y[kOut];
+        for (int j = 0; j < kIn; ++j) across[j] = columns[j][Row];
+        Winograd::output(across, y);
+        [&]<int... J>(std::integer_sequence<int, J...>) {
+          (_mm256_store_si256(reinterpret_cast<__m256i*>(sums + (Row * kOut + J) * Int8Conv::kPanel + half),
+                              Winograd::template settle<Row, J>(y[J])),
+           ...);
+        }
+        (std::make_integer_sequence<int, kOut>{});
+      };
+      (row.template operator()<I>(), ...);
+    }
+    (std::make_integer_sequence<int, kOut>{});
+  }
+}
+
+/// Stores the outputs of one tile for one panel of channels; `m` holds its products.
+template <typename Winograd>
+void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, std::int64_t index,
+                 std::int64_t width, const std::int32_t* m, std::int64_t plane, const std::uint8_t* residual,
+                 void* y) {
+  constexpr std::int64_t kOut = Winograd::kOut;
+  constexpr std::int64_t kPanel = Int8Conv::kPanel;
+  alignas(64) std::int32_t sums[kOut * kOut * kPanel];
+  transform_output<Winograd>(m, plane, sums);
+  std::int64_t side = kOut;  // Of what is left of the tile.
+  if (conv.pool2x2) {
+    side /= 2;
+    for (std::int64_t i = 0; i < side; ++i) {
+      for (std::int64_t j = 0; j < side; ++j) {
+        const std::int32_t* top = sums + (2 * i * kOut + 2 * j) * kPanel;
+        max_of_four(top, top + kPanel, top + kOut * kPanel, top + (kOut + 1) * kPanel,
+                    sums + (i * kOut + j) * kPanel);
+      }
+    }
+  }
+  const std::int64_t h = conv.pool2x2 ? conv.out_h / 2 : conv.out_h;
+  const std::int64_t w = conv.pool2x2 ? conv.out_w / 2 : conv.out_w;
+  const std::int64_t n = tile / (tiles.rows * tiles.columns);
+  const std::int64_t oy = tile / tiles.columns % tiles.rows * side;
+  const std::int64_t ox = tile % tiles.columns * side;
+  const std::int64_t columns = std::min(side, w - ox);
+  for (std::int64_t i = 0; i < std::min(side, h - oy); ++i) {
+    const std::int64_t pixel = (n * h + oy + i) * w + ox;
+    Avx2::finish(conv, index, sums + i * kOut * kPanel, kPanel, columns, width, residual, y,
+                 pixel * conv.c_out + index * kPanel);
+  }
+}
+
+template <typename Winograd>
+void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x,
+                  const std::uint8_t* residual, void* y, int threads) {
+  constexpr std::int64_t kPositions = Winograd::kIn * Winograd::kIn;
+  constexpr std::int64_t kRows = Avx2::kRows;
+  constexpr std::int64_t kPanel = Int8Conv::kPanel;
+  // Tiles that share one pass over the weights. More of them would push products out of the caches.
+  constexpr std::int64_t kBlock = 4 * kRows;
+  const Tiles tiles = tiles_of<Winograd>(conv);
+  const std::int64_t pairs = (conv.c_in + 1) / 2;
+  const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
+  const std::int64_t plane = kBlock * stride;
+
+  const auto work = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
+                        std::int64_t panel_end) {
+    thread_local std::vector<std::int16_t> v;
+    thread_local std::vector<std::uint8_t> padding;
+    v.resize(std::max(v.size(), static_cast<std::size_t>(kPositions * plane)));
+    padding.resize(std::max(padding.size(), static_cast<std::size_t>(stride)));
+    std::fill_n(padding.begin(), stride, static_cast<std::uint8_t>(conv.x_zero_point));
+    alignas(64) std::int32_t m[kPositions * kBlock * kPanel];
+    for (std::int64_t first = begin; first < end; first += kBlock) {
+      const std::int64_t count = std::min(kBlock, end - first);
+      for (std::int64_t i = 0; i < count; ++i) {
+        transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
+      }
+      for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+        const std::int16_t* u = conv.weights.data() + panel * kPositions * pairs * 2 * kPanel;
+        const std::int64_t m_plane = count * kPanel;
+        for (std::int64_t position = 0; position < kPositions; ++position) {
+          for (std::int64_t r = 0; r < count; r += kRows) {
+            Avx2::tile(v.data() + position * plane + r * stride, stride, pairs, u,
+                       m + position * m_plane + r * kPanel, std::min(kRows, count - r));
+          }
+          u += pairs * 2 * kPanel;
+        }
+        const std::int64_t width = std::min(kPanel, conv.c_out - panel * kPanel);
+        for (std::int64_t i = 0; i < count; ++i) {
+          finish_tile<Winograd>(conv, tiles, first + i, panel, width, m + i * kPanel, m_plane, residual, y);
+        }
+      }
+    }
+  };
+  share_out(batch * tiles.rows * tiles.columns, kRows, conv.panels, threads, work);
+}
+// NOLINTEND(llvm-header-guard)
