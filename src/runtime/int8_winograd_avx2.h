@@ -91,10 +91,10 @@ void transform_input(const Int8Conv& conv, const Tiles& tiles, const std::uint8_
   const std::uint8_t* taps[kIn][kIn];
   for (std::int64_t i = 0; i < kIn; ++i) {
     const bool row_inside = y0 + i >= 0 && y0 + i < conv.in_h;
-    const std::uint8_t* row = x + ((n * conv.in_h + y0 + i) * conv.in_w + x0) * conv.c_in;
+    const std::int64_t first = (n * conv.in_h + y0 + i) * conv.in_w + x0;
     for (std::int64_t j = 0; j < kIn; ++j) {
       const bool inside = row_inside && x0 + j >= 0 && x0 + j < conv.in_w;
-      taps[i][j] = inside ? row + j * conv.c_in : padding;
+      taps[i][j] = inside ? x + (first + j) * conv.c_in : padding;
     }
   }
   for (std::int64_t c = 0; c < conv.c_in; c += 16) {
