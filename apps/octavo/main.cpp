@@ -77,14 +77,15 @@ constexpr std::array kCommands{
                "  octavo inspect ptq.onnx\n"
                "  octavo inspect ptq.onnx --json | jq '.models[].layers[] | select(.precision == \"fp32\")'",
                "Models (.onnx), float or QDQ", true, false, true, false, cmd_inspect},
-    CommandRow{kVerify, "verify", "Check layer by layer that all programs give the same answers",
-               "Compares the runtime, the training simulation and (where installed) ONNX Runtime with the\n"
-               "reference interpreter. Exit code 1 if the runtime differs at all, or another by more than "
-               "--max-lsb.\n"
-               "Examples:\n"
-               "  octavo verify ptq.onnx\n"
-               "  octavo verify ptq.onnx --images 64 --max-lsb 2 --onnxruntime node_modules",
-               "Model (.onnx), float or QDQ", false, false, true, false, cmd_verify},
+    CommandRow{
+        kVerify, "verify", "Check layer by layer that all programs give the same answers",
+        "Compares the runtime, the training simulation and (where installed) ONNX Runtime with the\n"
+        "reference interpreter. The simulation's layers each read the reference's values. Exit code 1 if\n"
+        "the runtime differs at all, or another by more than --max-lsb.\n"
+        "Examples:\n"
+        "  octavo verify ptq.onnx\n"
+        "  octavo verify ptq.onnx --images 64 --max-lsb 2 --onnxruntime node_modules",
+        "Model (.onnx), float or QDQ", false, false, true, false, cmd_verify},
     CommandRow{kData, "data", "Find or download a data set, check it and describe it",
                "Examples:\n"
                "  octavo data --dataset cifar10\n"

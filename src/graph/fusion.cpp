@@ -6,9 +6,9 @@
 namespace octavo {
 namespace {
 
-/// The only reader of `id`, or -1 if it has several, none, or is the model's output.
-int only_consumer(const Graph& graph, ValueId id) {
-  if (id == graph.output || graph.value(id).quant) return -1;
+/// The only reader of `id`, or -1 if it has several or none or the value has to be made.
+int only_consumer(const Graph& graph, ValueId id, std::span<const ValueId> kept) {
+  if (id == graph.output || graph.value(id).quant || std::ranges::find(kept, id) != kept.end()) return -1;
   int found = -1;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const auto uses = std::ranges::count(graph.nodes[i].inputs, id);
@@ -21,9 +21,8 @@ int only_consumer(const Graph& graph, ValueId id) {
 
 bool is_activation(Op op) { return op == Op::kRelu || op == Op::kClip; }
 
-}  // namespace
-
-std::vector<FusedGroup> fuse(const Graph& graph) {
+/// `adds_apart`: no Conv takes in an Add; else those in float32 do.
+std::vector<FusedGroup> groups_of(const Graph& graph, bool adds_apart, std::span<const ValueId> kept) {
   const auto node_at = [&](int index) -> const Node& { return graph.nodes[static_cast<std::size_t>(index)]; };
   std::vector<bool> taken(graph.nodes.size(), false);
   std::vector<int> maker(graph.values.size(), -1);
@@ -45,13 +44,14 @@ std::vector<FusedGroup> fuse(const Graph& graph) {
       }
     }
     if (anchor.op == Op::kConv) {
-      int next = only_consumer(graph, group.output);
+      int next = only_consumer(graph, group.output, kept);
       if (next >= 0 && node_at(next).op == Op::kBatchNormalization) {
         group.batch_norm = next;
         group.output = node_at(next).output;
-        next = only_consumer(graph, group.output);
+        next = only_consumer(graph, group.output, kept);
       }
-      if (next >= 0 && node_at(next).op == Op::kAdd) {
+      const bool may_add = !adds_apart && !graph.value(anchor.inputs[1]).quant;
+      if (may_add && next >= 0 && node_at(next).op == Op::kAdd) {
         const Node& add = node_at(next);
         const ValueId other = add.inputs[0] == group.output ? add.inputs[1] : add.inputs[0];
         const int other_maker = maker[static_cast<std::size_t>(other)];
@@ -71,7 +71,7 @@ std::vector<FusedGroup> fuse(const Graph& graph) {
     if (group.add >= 0) taken[static_cast<std::size_t>(group.add)] = true;
     const bool takes_activation = anchor.op == Op::kConv || anchor.op == Op::kGemm || anchor.op == Op::kAdd ||
                                   anchor.op == Op::kBatchNormalization;
-    const int next = takes_activation ? only_consumer(graph, group.output) : -1;
+    const int next = takes_activation ? only_consumer(graph, group.output, kept) : -1;
     if (next >= 0 && is_activation(node_at(next).op)) {
       group.activation = next;
       group.output = node_at(next).output;
@@ -81,6 +81,14 @@ std::vector<FusedGroup> fuse(const Graph& graph) {
   }
   return groups;
 }
+
+}  // namespace
+
+std::vector<FusedGroup> fuse(const Graph& graph, std::span<const ValueId> kept) {
+  return groups_of(graph, false, kept);
+}
+
+std::vector<FusedGroup> quantizable_groups(const Graph& graph) { return groups_of(graph, true, {}); }
 
 std::vector<ValueId> flowing_inputs(const Graph& graph, const FusedGroup& group) {
   std::vector<ValueId> result;

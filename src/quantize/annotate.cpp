@@ -58,7 +58,7 @@ std::vector<ValueId> quantized_activations(const Graph& folded) {
   const auto owns = [&](ValueId id) { return owners[static_cast<std::size_t>(id)] == id; };
   std::vector<ValueId> result;
   if (owns(folded.input)) result.push_back(folded.input);
-  for (const FusedGroup& group : fuse(folded)) {
+  for (const FusedGroup& group : quantizable_groups(folded)) {
     if (owns(group.output)) result.push_back(group.output);
   }
   return result;

@@ -84,10 +84,14 @@ double milliseconds(std::int64_t nanoseconds) { return static_cast<double>(nanos
 class Costs {
  public:
   Costs(const Graph& quantized, std::int64_t batch)
-      : groups(fuse(quantized)), of_groups(groups.size()), value_of_(quantized.values.size(), -1) {
-    const auto placed = placements(quantized);
+      : groups(quantizable_groups(quantized)),
+        of_groups(groups.size()),
+        value_of_(quantized.values.size(), -1),
+        group_of_node_(quantized.nodes.size(), 0) {
+    const auto placed = placements(quantized, groups);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (!placed[g].integer) of_groups[g].in_int8 = kImpossible;
+      group_of_node_[static_cast<std::size_t>(groups[g].anchor)] = g;
     }
     add_value(quantized.input, -1);
     for (std::size_t g = 0; g < groups.size(); ++g) add_value(groups[g].output, static_cast<int>(g));
@@ -112,7 +116,7 @@ class Costs {
   /// Times of what `trial` runs in integers, and of its conversions; the others keep what they had.
   void learn_int8(Trial& trial, int runs) {
     const std::vector<double> in_groups = learn(trial, runs);
-    const auto placed = placements(trial.graph);
+    const auto placed = placements(trial.graph, groups);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (placed[g].integer) of_groups[g].in_int8 = nanoseconds(in_groups[g]);
     }
@@ -131,9 +135,11 @@ class Costs {
     of_values.push_back({.maker = maker, .readers = {}});
   }
 
-  /// Seconds by group; conversions go to the values that they convert.
+  /// Seconds by group; conversions go to the values that they convert, an Add in a convolution's kernel to
+  /// the convolution.
   std::vector<double> learn(Trial& trial, int runs) {
     std::vector<double> in_groups(groups.size(), 0.0);
+    const std::vector<FusedGroup> kernels = fuse(trial.graph);
     const std::vector<StepInfo> steps = trial.steps();
     const std::vector<double> times = trial.step_times(runs);
     for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -144,7 +150,8 @@ class Costs {
         (to_int8 ? measured_quantize_ : measured_dequantize_)[v] = times[i];
         (to_int8 ? quantize_rate_ : dequantize_rate_).add(times[i], elements_[v]);
       } else if (step.group >= 0) {
-        in_groups[static_cast<std::size_t>(step.group)] += times[i];
+        const int anchor = kernels[static_cast<std::size_t>(step.group)].anchor;
+        in_groups[group_of_node_[static_cast<std::size_t>(anchor)]] += times[i];
       }
     }
     for (std::size_t v = 0; v < of_values.size(); ++v) {
@@ -171,6 +178,7 @@ class Costs {
   };
 
   std::vector<int> value_of_;  ///< By ValueId: index into what follows, -1 for what lies inside groups.
+  std::vector<std::size_t> group_of_node_;  ///< By anchor.
   std::vector<ValueId> ids_;
   std::vector<std::int64_t> elements_;
   std::vector<std::optional<double>> measured_quantize_, measured_dequantize_;
@@ -179,7 +187,8 @@ class Costs {
 
 std::vector<bool> integer_groups(const Graph& graph) {
   std::vector<bool> result;
-  for (const Placement& placement : placements(graph)) result.push_back(placement.integer);
+  for (const Placement& placement : placements(graph, quantizable_groups(graph)))
+    result.push_back(placement.integer);
   return result;
 }
 
@@ -218,7 +227,7 @@ Graph keep_in_integers(const Graph& quantized, const std::vector<bool>& integer)
                    "keep_in_integers: value '" + value.name + "' lacks parameters");
   }
   std::set<ValueId> in_use;  // Constants that integer groups read.
-  const std::vector<Placement> placed = placements(graph);
+  const std::vector<Placement> placed = placements(graph, quantizable_groups(graph));
   for (std::size_t g = 0; g < placed.size(); ++g) {
     if (!placed[g].integer || !integer[g]) continue;
     for (const int node : placed[g].nodes) {
@@ -239,7 +248,7 @@ Graph keep_in_integers(const Graph& quantized, const std::vector<bool>& integer)
 GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
   check(quantized, config);
   const Graph folded = fold_batch_norm(quantized);
-  const std::vector<bool> nowhere(fuse(folded).size(), false);
+  const std::vector<bool> nowhere(quantizable_groups(folded).size(), false);
   constexpr int kRounds = 3;
   std::int64_t done = 0;
   const auto progress = [&] {
@@ -250,7 +259,7 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
   progress();
   std::vector<std::unique_ptr<Trial>> trials;
   trials.push_back(std::make_unique<Trial>(keep_in_integers(folded, nowhere), config));
-  if (fuse(trials[0]->graph).size() != nowhere.size()) {
+  if (quantizable_groups(trials[0]->graph).size() != nowhere.size()) {
     throw Error(ErrorCode::kBadInput, quantized.name,
                 "quantized inside what runs as one kernel; expected a model that octavo quantized");
   }
@@ -278,8 +287,8 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
                       .float_ms = 1e3 * whole[0],
                       .int8_ms = 1e3 * whole[1],
                       .guarded_ms = 1e3 * whole[best]};
-  const auto before = placements(folded);
-  const auto after = placements(result.graph);
+  const auto before = placements(folded, costs.groups);
+  const auto after = placements(result.graph, costs.groups);
   auto& metadata = result.graph.metadata;
   for (std::size_t g = 0; g < after.size(); ++g) {
     const GroupCost& cost = costs.of_groups[g];

@@ -85,7 +85,7 @@ LayerQuality finish(const Comparison& c, const Graph& folded) {
   quality.cosine = power > 0 ? c.product / power : (c.signal == c.integer_power ? 1.0 : 0.0);
   quality.clipped = static_cast<double>(c.outside) / static_cast<double>(std::max<std::int64_t>(c.count, 1));
   quality.activations = distribution_of(c.histogram);
-  for (const FusedGroup& group : fuse(folded)) {
+  for (const FusedGroup& group : quantizable_groups(folded)) {
     if (group.output != c.base_id) continue;
     quality.layer = folded.nodes[static_cast<std::size_t>(group.anchor)].name;
     quality.weights = weights_of(folded, group.anchor);
@@ -97,7 +97,7 @@ LayerQuality finish(const Comparison& c, const Graph& folded) {
 /// on another's integers would tell nothing new.
 std::vector<Comparison> comparisons(const Graph& folded, const Graph& quantized) {
   std::vector<ValueId> made{folded.input};
-  for (const FusedGroup& group : fuse(folded)) {
+  for (const FusedGroup& group : quantizable_groups(folded)) {
     if (!moves_integers(folded, group)) made.push_back(group.output);
   }
   std::vector<Comparison> result;

@@ -13,7 +13,7 @@ class Planner {
   /// `integer`: which groups may run in integers; empty: all.
   Planner(const Graph& graph, const std::vector<bool>& integer)
       : graph_(graph),
-        groups_(fuse(graph)),
+        groups_(quantizable_groups(graph)),
         integer_(groups_.size()),
         maker_(graph.values.size(), -1),
         readers_(graph.values.size()) {

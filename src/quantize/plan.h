@@ -18,8 +18,8 @@ namespace octavo {
 /// What only moves integers has its input's parameters. A value that only a Concat reads has the Concat's, so
 /// that its integers are copied as they are.
 std::vector<ValueId> parameter_owners(const Graph& folded);
-/// As above, of a program in which at most those groups of fuse() run in integers for which `integer` is
-/// true.
+/// As above, of a program in which at most those groups of quantizable_groups() run in integers for which
+/// `integer` is true.
 std::vector<ValueId> parameter_owners(const Graph& folded, const std::vector<bool>& integer);
 
 /// Chooses the parameters of the float32 weight that `node` reads anew, with integers up to `qmax`, for all

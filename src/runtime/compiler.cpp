@@ -9,7 +9,7 @@ namespace octavo {
 Program compile_program(const Graph& graph, std::int64_t batch, const CompileOptions& options,
                         PackedConstants& packed) {
   ProgramBuilder program(graph, batch, options.observe, packed);
-  const std::vector<FusedGroup> groups = fuse(graph);
+  const std::vector<FusedGroup>& groups = program.groups();
   for (const FusedGroup& group : groups) program.expect_reads(group);
   if (options.pixels) {
     read_pixels(program, *options.pixels);
@@ -20,8 +20,8 @@ Program compile_program(const Graph& graph, std::int64_t batch, const CompileOpt
     const FusedGroup& group = groups[i];
     const bool integer = runs_in_integers(graph, group);
     program.begin_group(static_cast<int>(i), integer);
-    if (program.pooled.contains(group.output)) {
-      // The convolution before it has done this already.
+    if (program.made_early.contains(group.output)) {
+      // A convolution before it has done this already.
     } else if (integer) {
       compile_integer_group(program, group);
     } else {

@@ -1,4 +1,6 @@
 // Integer groups to steps.
+#include <algorithm>
+
 #include "octavo/core/error.h"
 #include "runtime/int8_steps.h"
 #include "runtime/integer_groups.h"
@@ -15,10 +17,10 @@ Strides kept_order(const Shape& x, const Strides& strides, const Shape& y) {
 }
 
 /// The output of a 2x2, stride 2 max pool that alone reads the group's integers, or kNoValue. The kernels
-/// pool before they round, which needs positive multipliers (they are: scales are) and no residual.
+/// pool before they round, which needs positive multipliers (they are: scales are).
 ValueId pool_that_follows(const Graph& graph, const FusedGroup& group) {
   const auto readers = graph.consumers(group.output);
-  if (readers.size() != 1 || group.output == graph.output || group.residual != kNoValue) return kNoValue;
+  if (readers.size() != 1 || group.output == graph.output) return kNoValue;
   const Node& pool = graph.nodes[static_cast<std::size_t>(readers[0])];
   const PoolAttributes window{.kernel = {2, 2}, .strides = {2, 2}};
   if (pool.op != Op::kMaxPool || !(pool.as<PoolAttributes>() == window)) return kNoValue;
@@ -28,21 +30,48 @@ ValueId pool_that_follows(const Graph& graph, const FusedGroup& group) {
   return pool.output;
 }
 
+/// The group of an Add that alone reads the group's integers and whose other operand, of the same shape, is
+/// there already; or null.
+const FusedGroup* addition_that_follows(const ProgramBuilder& p, const FusedGroup& group) {
+  const Graph& graph = p.graph();
+  const auto readers = graph.consumers(group.output);
+  if (readers.size() != 1 || group.output == graph.output || p.observed(group.output)) return nullptr;
+  const Node& add = p.node(readers[0]);
+  if (add.op != Op::kAdd || !graph.value(group.output).quant) return nullptr;
+  const FusedGroup& result = p.group_of(readers[0]);
+  const auto operand_fits = [&](ValueId id) {
+    return p.made(id) != (id == group.output) && graph.value(id).shape == graph.value(add.output).shape;
+  };
+  const bool fits = result.anchor == readers[0] && runs_in_integers(graph, result) &&
+                    add.inputs[0] != add.inputs[1] && std::ranges::all_of(add.inputs, operand_fits);
+  return fits ? &result : nullptr;
+}
+
+/// A convolution, the Add behind it, and where the Add's other operand is: one kernel.
+void emit_conv_add(ProgramBuilder& p, const FusedGroup& group, const FusedGroup& add, const IntegerConv& conv,
+                   const ConvExtent& extent, Int8Conv::Algorithm algorithm, BufferId x,
+                   const Strides& y_strides) {
+  const bool first = p.node(add.anchor).inputs[0] == group.output;
+  const Int8Conv::Addition addition{.sum = lower_integer_binary(p.graph(), add), .conv_is_first = first};
+  const auto packed = p.packed().get(group.output, static_cast<int>(algorithm), [&] {
+    return prepare_int8_conv(conv, extent, algorithm, false, addition);
+  });
+  const BufferId other = p.integer_in(p.node(add.anchor).inputs[first ? 1 : 0], y_strides);
+  const BufferId y = p.new_bytes(add.output);
+  p.emit(add.output, make_int8_conv_step("conv + add", packed, p.batch(), x, other, y), {x, other, y},
+         p.operations(group));
+  p.set_integer(add.output, {y, y_strides});
+  p.made_early.insert(add.output);
+}
+
 /// oneDNN's convolution, where it gives the same bits.
 bool emit_onednn_conv(ProgramBuilder& p, const FusedGroup& group, const std::string& text,
                       const IntegerConv& conv, const Shape& x_shape, const Shape& y_shape, BufferId x,
-                      BufferId residual, const Strides& y_strides) {
+                      const Strides& y_strides) {
   if (!onednn::exact_int8()) return false;
-  const bool reusable =
-      residual >= 0 && group.residual != group.input && p.may_overwrite(group.residual, residual);
-  const BufferId y = reusable ? residual : p.new_bytes(group.output);
+  const BufferId y = p.new_bytes(group.output);
   auto step = onednn::make_int8_conv(text, conv, x_shape, y_shape, x, y);
   if (!step) return false;
-  if (residual >= 0 && !reusable) {
-    p.emit(group.residual,
-           make_copy_step("copy", static_cast<std::size_t>(element_count(y_shape)), residual, y),
-           {residual, y});
-  }
   p.emit(group.output, std::move(step), {x, y}, p.operations(group));
   p.set_integer(group.output, {y, y_strides});
   return true;
@@ -58,12 +87,13 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   const Shape y_shape = matrix ? Shape{rows, conv.c_out, 1, 1} : y_real;
   const Strides y_strides = matrix ? row_major(y_real) : channels_last(y_real);
   const BufferId x = p.integer_in(group.input, matrix ? row_major(x_real) : channels_last(x_real));
-  const BufferId residual = conv.has_residual ? p.integer_in(group.residual, y_strides) : -1;
   const std::string text = matrix ? "gemm" : "conv";
-  if (emit_onednn_conv(p, group, text, conv, x_shape, y_shape, x, residual, y_strides)) return;
+  if (emit_onednn_conv(p, group, text, conv, x_shape, y_shape, x, y_strides)) return;
 
   const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
   const Int8Conv::Algorithm algorithm = best_algorithm(int8_kernels(), conv, extent, x_shape[0]);
+  const FusedGroup* add = matrix || depthwise_applies(conv) ? nullptr : addition_that_follows(p, group);
+  if (add != nullptr) return emit_conv_add(p, group, *add, conv, extent, algorithm, x, y_strides);
   const bool may_pool = algorithm != Int8Conv::Algorithm::kDepthwise && !p.observed(group.output);
   const ValueId pooled = may_pool ? pool_that_follows(p.graph(), group) : kNoValue;
   const auto packed = p.packed().get(group.output, static_cast<int>(algorithm), [&] {
@@ -74,13 +104,12 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
     p.emit(pooled, make_int8_conv_step(text + " + max-pool", packed, x_shape[0], x, -1, y), {x, y},
            p.operations(group));
     p.set_integer(pooled, {y, channels_last(p.shape_of(pooled))});
-    p.pooled.insert(pooled);
+    p.made_early.insert(pooled);
     return;
   }
   const Layout layout = matrix ? Layout::plain(y_real) : Layout::channels_last(y_real);
   const BufferId y = conv.output_is_float ? p.target(group.output, layout) : p.new_bytes(group.output);
-  p.emit(group.output, make_int8_conv_step(text, packed, x_shape[0], x, residual, y), {x, residual, y},
-         p.operations(group));
+  p.emit(group.output, make_int8_conv_step(text, packed, x_shape[0], x, -1, y), {x, y}, p.operations(group));
   if (conv.output_is_float) {
     p.set_real(group.output, {y, layout});
   } else {

@@ -53,10 +53,11 @@ void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, c
 /// The end of requantize() for integers already rounded: zero point, saturation and the range of the output.
 class Rounding {
  public:
-  explicit Rounding(const Int8Conv& conv)
-      : zero_point_(_mm256_set1_epi16(static_cast<std::int16_t>(conv.y_zero_point))),
-        min_(_mm256_set1_epi8(static_cast<char>(conv.y_min))),
-        max_(_mm256_set1_epi8(static_cast<char>(conv.y_max))) {}
+  Rounding(std::int32_t zero_point, std::int32_t min, std::int32_t max)
+      : zero_point_(_mm256_set1_epi16(static_cast<std::int16_t>(zero_point))),
+        min_(_mm256_set1_epi8(static_cast<char>(min))),
+        max_(_mm256_set1_epi8(static_cast<char>(max))) {}
+  explicit Rounding(const Int8Conv& conv) : Rounding(conv.y_zero_point, conv.y_min, conv.y_max) {}
   __m256i words(__m256i a, __m256i b) const {
     return _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point_);
   }
@@ -121,59 +122,78 @@ struct Avx2 {
   /// zeros.
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
                      std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                     const std::uint8_t* residual, void* y, std::int64_t offset) {
+                     const std::uint8_t* other, void* y, std::int64_t offset) {
     if (conv.output_is_float || !conv.rounds_in_int32) {
       for (std::int64_t r = 0; r < rows; ++r)
-        finish_scalar(conv, index, sums + r * sum_stride, width, residual, y, offset + r * conv.c_out);
+        finish_scalar(conv, index, sums + r * sum_stride, width, other, y, offset + r * conv.c_out);
       return;
     }
-    if (conv.has_residual) {
-      finish_rows<true>(conv, index, sums, sum_stride, rows, width, residual, y, offset);
+    if (!conv.addition) {
+      const auto rounded = [](__m256 v, std::int64_t) { return _mm256_cvtps_epi32(v); };
+      finish_rows(conv, Rounding(conv), index, sums, sum_stride, rows, width, y, offset, rounded);
+    } else if (conv.addition->conv_is_first) {
+      finish_sums<true>(conv, index, sums, sum_stride, rows, width, other, y, offset);
     } else {
-      finish_rows<false>(conv, index, sums, sum_stride, rows, width, residual, y, offset);
+      finish_sums<false>(conv, index, sums, sum_stride, rows, width, other, y, offset);
     }
   }
 
-  /// Two rows at a time fill a register of bytes. Saturation comes before the clamp to [y_min, y_max], which
-  /// lies within a byte's range, so the order changes nothing.
-  template <bool Residual>
-  static void finish_rows(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
+  /// The convolution's output in float, rounded and saturated, then quantized_sum().
+  template <bool ConvIsFirst>
+  static void finish_sums(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
                           std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                          const std::uint8_t* residual, void* y, std::int64_t offset) {
+                          const std::uint8_t* other, void* y, std::int64_t offset) {
+    const IntegerBinary& sum = conv.addition->sum;
+    const __m256 a_multiplier = _mm256_set1_ps(sum.a_multiplier);
+    const __m256 b_multiplier = _mm256_set1_ps(sum.b_multiplier);
+    const __m256 sum_offset = _mm256_set1_ps(sum.offset);
+    const __m256 zero_point = _mm256_set1_ps(static_cast<float>(conv.y_zero_point));
+    const __m256 low = _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point));
+    const __m256 high = _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point));
+    const auto added = [=](__m256 v, std::int64_t at) {
+      constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+      v = _mm256_round_ps(_mm256_min_ps(_mm256_max_ps(v, low), high), kNearest);
+      v = _mm256_add_ps(v, zero_point);
+      const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other + at));
+      const __m256 q = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+      const __m256 inner = _mm256_fmadd_ps(ConvIsFirst ? q : v, b_multiplier, sum_offset);
+      return _mm256_cvtps_epi32(_mm256_fmadd_ps(ConvIsFirst ? v : q, a_multiplier, inner));
+    };
+    finish_rows(conv, Rounding(0, sum.y_min, sum.y_max), index, sums, sum_stride, rows, width, y, offset,
+                added);
+  }
+
+  /// Two rows at a time fill a register of bytes. Saturation comes before the clamp to the rounding's range,
+  /// which lies within a byte's, so the order changes nothing. `to_integers` is given 8 rescaled sums and
+  /// where in y they belong.
+  template <typename ToIntegers>
+  static void finish_rows(const Int8Conv& conv, const Rounding& rounding, std::int64_t index,
+                          const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
+                          std::int64_t width, void* y, std::int64_t offset, const ToIntegers& to_integers) {
     // Bytes stored may alias anything, so what stays the same is read here.
     const float* const bias = conv.bias.data() + index * Int8Conv::kPanel;
     const float* const multiplier = conv.multiplier.data() + index * Int8Conv::kPanel;
     const __m256 biases[2] = {_mm256_loadu_ps(bias), _mm256_loadu_ps(bias + 8)};
     const __m256 multipliers[2] = {_mm256_loadu_ps(multiplier), _mm256_loadu_ps(multiplier + 8)};
-    const Rounding rounding(conv);
-    const __m256i other_zero_point = _mm256_set1_epi32(conv.residual_zero_point);
-    const __m256 other_multiplier = _mm256_set1_ps(conv.residual_multiplier);
     const std::int64_t step = conv.c_out;
-    auto* target = static_cast<std::uint8_t*>(y) + offset;
-    const std::uint8_t* other = Residual ? residual + offset : nullptr;
-    const auto words = [&](const std::int32_t* row, const std::uint8_t* other_row) {
+    const auto words = [&](const std::int32_t* row, std::int64_t at) {
       __m256i halves[2];
       for (int half = 0; half < 2; ++half) {
-        __m256 v = rescaled(row + half * 8, biases[half], multipliers[half]);
-        if constexpr (Residual) {
-          const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other_row + half * 8));
-          const __m256i q = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), other_zero_point);
-          v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), other_multiplier, v);
-        }
-        halves[half] = _mm256_cvtps_epi32(v);
+        const __m256 v = rescaled(row + half * 8, biases[half], multipliers[half]);
+        halves[half] = to_integers(v, at + half * 8);
       }
       return rounding.words(halves[0], halves[1]);
     };
     // 32-bit pieces of both rows' bytes to where they belong: rows one after the other.
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    for (; rows > 0; rows -= 2, sums += 2 * sum_stride, target += 2 * step) {
+    for (; rows > 0; rows -= 2, sums += 2 * sum_stride, offset += 2 * step) {
       const bool both = rows > 1;
-      const __m256i first = words(sums, other);
-      const __m256i second = both ? words(sums + sum_stride, other + step) : first;
+      auto* target = static_cast<std::uint8_t*>(y) + offset;
+      const __m256i first = words(sums, offset);
+      const __m256i second = both ? words(sums + sum_stride, offset + step) : first;
       const __m256i bytes = _mm256_permutevar8x32_epi32(rounding.bytes(first, second), order);
       store(target, _mm256_castsi256_si128(bytes), width);
       if (both) store(target + step, _mm256_extracti128_si256(bytes, 1), width);
-      if constexpr (Residual) other += 2 * step;
     }
   }
 };
@@ -181,17 +201,17 @@ struct Avx2 {
 #include "runtime/int8_depthwise_avx2.h"
 #include "runtime/int8_winograd_avx2.h"
 
-void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
-          void* y, int threads) {
+void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
+          int threads) {
   switch (conv.algorithm) {
     case Int8Conv::Algorithm::kWinograd2x2:
-      return run_winograd<Winograd2x2>(conv, batch, x, residual, y, threads);
+      return run_winograd<Winograd2x2>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kWinograd4x4:
-      return run_winograd<Winograd4x4>(conv, batch, x, residual, y, threads);
+      return run_winograd<Winograd4x4>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDepthwise:
-      return run_depthwise(conv, batch, x, residual, y, threads);
+      return run_depthwise(conv, batch, x, y, threads);
     case Int8Conv::Algorithm::kDirect:
-      return run_conv<Avx2>(conv, batch, x, residual, y, threads);
+      return run_conv<Avx2>(conv, batch, x, other, y, threads);
   }
 }
 

@@ -62,9 +62,9 @@ void depthwise_line(const Int8Conv& conv, const DepthwiseBlock& block, std::int6
   }
 }
 
-/// As depthwise_line(), with what it lacks: residuals, float outputs, outputs beyond int32.
+/// As depthwise_line(), with what it lacks: float outputs, outputs beyond int32.
 void depthwise_line_slow(const Int8Conv& conv, const DepthwiseBlock& block, std::int64_t channel,
-                         std::int64_t width, const std::uint8_t* residual, void* y, std::int64_t offset) {
+                         std::int64_t width, void* y, std::int64_t offset) {
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   alignas(64) std::int32_t ordered[2 * kPanel];
   for (std::int64_t ox = 0; ox < conv.out_w; ++ox, offset += conv.c_out) {
@@ -77,17 +77,16 @@ void depthwise_line_slow(const Int8Conv& conv, const DepthwiseBlock& block, std:
     }
     for (std::int64_t done = 0; done < width; done += kPanel) {
       Avx2::finish(conv, (channel + done) / kPanel, ordered + done, 0, 1, std::min(kPanel, width - done),
-                   residual, y, offset + done);
+                   nullptr, y, offset + done);
     }
   }
 }
 
-void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x,
-                   const std::uint8_t* residual, void* y, int threads) {
+void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, void* y, int threads) {
   const auto& w = conv.window;
   const std::int64_t channels = conv.c_out;
   const std::int64_t count = w.kernel[0] * w.kernel[1];
-  const bool slow = conv.has_residual || conv.output_is_float || !conv.rounds_in_int32;
+  const bool slow = conv.output_is_float || !conv.rounds_in_int32;
   for_each_padded_line(conv, batch, x, threads, [&](std::int64_t line, const std::uint8_t* const* rows) {
     thread_local std::vector<const std::uint8_t*> taps;
     taps.resize(static_cast<std::size_t>(count + 1));
@@ -115,7 +114,7 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
       const std::int64_t offset = line * conv.out_w * channels + channel;
       auto* target = static_cast<std::uint8_t*>(y) + offset;
       if (slow) {
-        depthwise_line_slow(conv, block, channel, width, residual, y, offset);
+        depthwise_line_slow(conv, block, channel, width, y, offset);
       } else if (block.pairs == 5) {
         depthwise_line<5>(conv, block, width, target);
       } else if (block.pairs == 13) {

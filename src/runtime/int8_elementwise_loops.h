@@ -8,13 +8,13 @@ inline std::uint8_t requantize_line(float value, float lo, float hi, std::int32_
   return static_cast<std::uint8_t>(static_cast<std::int32_t>(__builtin_rintf(q)) + zero_point);
 }
 
-/// Lines of `combine(a, b)`; operands that stand still along the line are read once.
+/// Lines of `combine(a, b)`, rounded, plus `zero_point`; operands that stand still along the line are read
+/// once.
 template <typename Combine>
-void binary_lines(const IntegerBinary& p, const Walk& walk, const std::uint8_t* a, const std::uint8_t* b,
-                  std::uint8_t* y, int threads, const Combine& combine) {
-  const auto lo = static_cast<float>(p.y_min - p.y_zero_point);
-  const auto hi = static_cast<float>(p.y_max - p.y_zero_point);
-  const std::int32_t zero_point = p.y_zero_point;
+void binary_lines(const IntegerBinary& p, std::int32_t zero_point, const Walk& walk, const std::uint8_t* a,
+                  const std::uint8_t* b, std::uint8_t* y, int threads, const Combine& combine) {
+  const auto lo = static_cast<float>(p.y_min - zero_point);
+  const auto hi = static_cast<float>(p.y_max - zero_point);
   const std::int64_t y_step = walk.strides[0].back();
   const std::int64_t a_step = walk.strides[1].back();
   const std::int64_t b_step = walk.strides[2].back();
@@ -23,7 +23,7 @@ void binary_lines(const IntegerBinary& p, const Walk& walk, const std::uint8_t* 
     const std::uint8_t* first = a + at[1];
     const std::uint8_t* second = b + at[2];
     const auto store = [&](std::int32_t qa, std::int32_t qb) {
-      return requantize_line(combine(qa - p.a_zero_point, qb - p.b_zero_point), lo, hi, zero_point);
+      return requantize_line(combine(qa, qb), lo, hi, zero_point);
     };
     if (y_step == 1 && a_step == 1 && b_step == 1) {
       for (std::int64_t i = 0; i < count; ++i) target[i] = store(first[i], second[i]);
@@ -41,13 +41,16 @@ void binary(const IntegerBinary& p, const Walk& walk, const std::uint8_t* a, con
   const float a_multiplier = p.a_multiplier;
   const float b_multiplier = p.b_multiplier;
   if (p.product) {
-    binary_lines(p, walk, a, b, y, threads, [=](std::int32_t first, std::int32_t second) {
-      return static_cast<float>(first * second) * a_multiplier;
+    const std::int32_t a_zero_point = p.a_zero_point;
+    const std::int32_t b_zero_point = p.b_zero_point;
+    binary_lines(p, p.y_zero_point, walk, a, b, y, threads, [=](std::int32_t first, std::int32_t second) {
+      return static_cast<float>((first - a_zero_point) * (second - b_zero_point)) * a_multiplier;
     });
   } else {
-    binary_lines(p, walk, a, b, y, threads, [=](std::int32_t first, std::int32_t second) {
-      return __builtin_fmaf(static_cast<float>(second), b_multiplier,
-                            static_cast<float>(first) * a_multiplier);
+    const float offset = p.offset;  // Holds all three zero points.
+    binary_lines(p, 0, walk, a, b, y, threads, [=](std::int32_t first, std::int32_t second) {
+      return __builtin_fmaf(static_cast<float>(first), a_multiplier,
+                            __builtin_fmaf(static_cast<float>(second), b_multiplier, offset));
     });
   }
 }

@@ -40,14 +40,13 @@ struct Generic {
 
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
                      std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                     const std::uint8_t* residual, void* y, std::int64_t offset) {
+                     const std::uint8_t* other, void* y, std::int64_t offset) {
     for (std::int64_t r = 0; r < rows; ++r)
-      finish_scalar(conv, index, sums + r * sum_stride, width, residual, y, offset + r * conv.c_out);
+      finish_scalar(conv, index, sums + r * sum_stride, width, other, y, offset + r * conv.c_out);
   }
 };
 
-void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x,
-                   const std::uint8_t* residual, void* y, int threads) {
+void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, void* y, int threads) {
   const auto& w = conv.window;
   const std::int64_t taps = w.kernel[0] * w.kernel[1];
   for_each_padded_line(conv, batch, x, threads, [&](std::int64_t line, const std::uint8_t* const* rows) {
@@ -61,19 +60,19 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
           for (std::int64_t j = 0; j < width; ++j)
             sums[j] += pixel[j] * conv.weights[depthwise_offset((taps + 1) / 2, first + j, tap)];
         }
-        finish_scalar(conv, first / Int8Conv::kPanel, sums, width, residual, y,
+        finish_scalar(conv, first / Int8Conv::kPanel, sums, width, nullptr, y,
                       (line * conv.out_w + ox) * conv.c_out + first);
       }
     }
   });
 }
 
-void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
-          void* y, int threads) {
+void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
+          int threads) {
   if (conv.algorithm == Int8Conv::Algorithm::kDepthwise) {
-    run_depthwise(conv, batch, x, residual, y, threads);
+    run_depthwise(conv, batch, x, y, threads);
   } else {
-    run_conv<Generic>(conv, batch, x, residual, y, threads);
+    run_conv<Generic>(conv, batch, x, other, y, threads);
   }
 }
 

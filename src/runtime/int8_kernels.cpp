@@ -54,13 +54,17 @@ std::int64_t groups_to_merge(const IntegerConv& conv) {
 }
 
 /// Sums of all magnitudes are int32 by contract, so the largest bias and multiplier bound what is rounded.
-bool rounds_in_int32(const IntegerConv& conv) {
+bool rounds_in_int32(const IntegerConv& conv, const std::optional<Int8Conv::Addition>& addition) {
   constexpr double kLimit = 2147483520.0;  // The largest float below 2^31.
-  const double residual =
-      conv.has_residual ? 255.0 * std::abs(static_cast<double>(conv.residual_multiplier)) : 0;
+  if (addition) {
+    const IntegerBinary& sum = addition->sum;
+    const double operands =
+        std::abs(static_cast<double>(sum.a_multiplier)) + std::abs(static_cast<double>(sum.b_multiplier));
+    if (!(255 * operands + std::abs(static_cast<double>(sum.offset)) < kLimit)) return false;
+  }
   for (std::size_t m = 0; m < conv.multiplier.size(); ++m) {
     const double sum = 2147483648.0 + std::abs(static_cast<double>(conv.bias[m]));
-    if (!(sum * std::abs(static_cast<double>(conv.multiplier[m])) + residual < kLimit)) return false;
+    if (!(sum * std::abs(static_cast<double>(conv.multiplier[m])) < kLimit)) return false;
   }
   return true;
 }
@@ -72,7 +76,7 @@ bool depthwise_applies(const IntegerConv& conv) {
 }
 
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
-                           bool pool2x2) {
+                           bool pool2x2, const std::optional<Int8Conv::Addition>& addition) {
   Int8Conv result;
   result.in_h = extent.in_h;
   result.in_w = extent.in_w;
@@ -83,6 +87,7 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.window = conv.window;
   result.algorithm = algorithm;
   result.pool2x2 = pool2x2;
+  result.addition = addition;
   // A depthwise kernel goes over all channels as one group.
   const bool depthwise = algorithm == Int8Conv::Algorithm::kDepthwise;
   if (!depthwise) result.window.group /= groups_to_merge(conv);
@@ -110,11 +115,8 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
     result.multiplier[slot] = conv.multiplier[static_cast<std::size_t>(m)];
   }
   result.x_zero_point = conv.x_zero_point;
-  result.has_residual = conv.has_residual;
-  result.residual_zero_point = conv.residual_zero_point;
-  result.residual_multiplier = conv.residual_multiplier;
   result.output_is_float = conv.output_is_float;
-  result.rounds_in_int32 = rounds_in_int32(conv);
+  result.rounds_in_int32 = rounds_in_int32(conv, addition);
   result.y_zero_point = conv.y_zero_point;
   result.y_min = conv.y_min;
   result.y_max = conv.y_max;

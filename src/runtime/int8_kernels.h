@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "runtime/integer_groups.h"
@@ -35,13 +36,17 @@ struct Int8Conv {
   /// 2, c_out]. Rounding is monotone, so this equals pooling the rounded integers.
   bool pool2x2 = false;
 
+  /// The rounded output is not stored but added to another value of its shape: y is the sum.
+  struct Addition {
+    IntegerBinary sum;
+    bool conv_is_first = true;  ///< Operand a of the sum; else b.
+  };
+  std::optional<Addition> addition;  ///< Not with pool2x2, a float output or kDepthwise.
+
   std::int32_t x_zero_point = 0;
-  bool has_residual = false;
-  std::int32_t residual_zero_point = 0;
-  float residual_multiplier = 0;
   bool output_is_float = false;
   bool rounds_in_int32 =
-      false;  ///< Rounded, but not saturated yet, every output fits int32, whatever the input.
+      false;  ///< Rounded, but not saturated yet, every output and sum fits int32, whatever the input.
   std::int32_t y_zero_point = 0, y_min = 0, y_max = 255;
   float float_min = 0, float_max = 0;
 };
@@ -52,7 +57,8 @@ struct ConvExtent {
 };
 
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
-                           bool pool2x2 = false);
+                           bool pool2x2 = false,
+                           const std::optional<Int8Conv::Addition>& addition = std::nullopt);
 
 /// True for one filter a channel.
 bool depthwise_applies(const IntegerConv& conv);
@@ -84,8 +90,9 @@ inline constexpr std::size_t kReadSlack = 64;
 struct Int8Kernels {
   const char* isa;
   bool winograd;  ///< Runs Winograd's algorithms too.
-  /// y: uint8, or float where the convolution says so. `residual` is laid out like y.
-  void (*conv)(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+  /// y: uint8, or float where the convolution says so. `other`: the addition's other operand, laid out like
+  /// y.
+  void (*conv)(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
                void* y, int threads);
   void (*max_pool)(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
                    int threads);

@@ -118,7 +118,7 @@ void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int 
 /// channels over it. `Isa::tile(a, stride, pairs, b, sums, rows)` makes up to kRows x 16 int32 sums;
 /// `Isa::finish` stores rows of outputs.
 template <typename Isa>
-void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* residual,
+void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
               void* y, int threads) {
   constexpr std::int64_t kRows = Isa::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
@@ -158,7 +158,7 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
               std::int32_t* top = sums + i * kPanel;
               max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
             }
-            Isa::finish(conv, index, sums, window * kPanel, height / window, width, residual, y,
+            Isa::finish(conv, index, sums, window * kPanel, height / window, width, other, y,
                         (first + r) / window * conv.c_out + channel);
           }
         }
@@ -170,19 +170,23 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
 
 /// One row of sums to outputs, one channel at a time: the contract as it is written.
 inline void finish_scalar(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
-                          std::int64_t width, const std::uint8_t* residual, void* y, std::int64_t offset) {
+                          std::int64_t width, const std::uint8_t* other, void* y, std::int64_t offset) {
   for (std::int64_t j = 0; j < width; ++j) {
     const auto c = static_cast<std::size_t>(index * Int8Conv::kPanel + j);
-    float value = (static_cast<float>(sums[j]) + conv.bias[c]) * conv.multiplier[c];
-    if (conv.has_residual) {
-      value = add_residual(value, residual[offset + j], conv.residual_zero_point, conv.residual_multiplier);
-    }
+    const float value = (static_cast<float>(sums[j]) + conv.bias[c]) * conv.multiplier[c];
     if (conv.output_is_float) {
       static_cast<float*>(y)[offset + j] = std::min(std::max(value, conv.float_min), conv.float_max);
-    } else {
-      static_cast<std::uint8_t*>(y)[offset + j] =
-          static_cast<std::uint8_t>(requantize(value, conv.y_zero_point, conv.y_min, conv.y_max));
+      continue;
     }
+    std::int32_t q = requantize(value, conv.y_zero_point, conv.y_min, conv.y_max);
+    if (conv.addition) {
+      const IntegerBinary& sum = conv.addition->sum;
+      const std::int32_t a = conv.addition->conv_is_first ? q : other[offset + j];
+      const std::int32_t b = conv.addition->conv_is_first ? other[offset + j] : q;
+      q = requantize(quantized_sum(a, sum.a_multiplier, b, sum.b_multiplier, sum.offset), 0, sum.y_min,
+                     sum.y_max);
+    }
+    static_cast<std::uint8_t*>(y)[offset + j] = static_cast<std::uint8_t>(q);
   }
 }
 

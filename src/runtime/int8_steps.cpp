@@ -25,15 +25,15 @@ const char* kernel_name(Int8Conv::Algorithm algorithm) {
 }  // namespace
 
 std::unique_ptr<Step> make_int8_conv_step(const std::string& kernel, std::shared_ptr<const Int8Conv> conv,
-                                          std::int64_t batch, BufferId x, BufferId residual, BufferId y) {
+                                          std::int64_t batch, BufferId x, BufferId other, BufferId y) {
   const std::string text = with_isa(kernel + kernel_name(conv->algorithm));
   const std::size_t bytes =
       conv->weights.size() * sizeof(std::int16_t) + 2 * conv->bias.size() * sizeof(float);
   return function_step(
       text,
-      [conv = std::move(conv), batch, x, residual, y](const StepArguments& a) {
-        const std::uint8_t* other = residual >= 0 ? a.buffer<const std::uint8_t>(residual) : nullptr;
-        int8_kernels().conv(*conv, batch, a.buffer<const std::uint8_t>(x), other, a.buffer<void>(y),
+      [conv = std::move(conv), batch, x, other, y](const StepArguments& a) {
+        const std::uint8_t* added = other >= 0 ? a.buffer<const std::uint8_t>(other) : nullptr;
+        int8_kernels().conv(*conv, batch, a.buffer<const std::uint8_t>(x), added, a.buffer<void>(y),
                             a.threads);
       },
       bytes);

@@ -11,7 +11,7 @@
 namespace octavo {
 
 std::unique_ptr<Step> make_int8_conv_step(const std::string& kernel, std::shared_ptr<const Int8Conv> conv,
-                                          std::int64_t batch, BufferId x, BufferId residual, BufferId y);
+                                          std::int64_t batch, BufferId x, BufferId other, BufferId y);
 std::unique_ptr<Step> make_int8_pool_step(const std::string& kernel, bool average, const Int8Pool& pool,
                                           std::int64_t batch, BufferId x, BufferId y);
 /// Operands of the walk: y, a, b.

@@ -154,7 +154,7 @@ void transform_output(const std::int32_t* m, std::int64_t plane, std::int32_t* s
 /// Stores the outputs of one tile for one panel of channels; `m` holds its products.
 template <typename Winograd>
 void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, std::int64_t index,
-                 std::int64_t width, const std::int32_t* m, std::int64_t plane, const std::uint8_t* residual,
+                 std::int64_t width, const std::int32_t* m, std::int64_t plane, const std::uint8_t* other,
                  void* y) {
   constexpr std::int64_t kOut = Winograd::kOut;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
@@ -179,14 +179,14 @@ void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, st
   const std::int64_t columns = std::min(side, w - ox);
   for (std::int64_t i = 0; i < std::min(side, h - oy); ++i) {
     const std::int64_t pixel = (n * h + oy + i) * w + ox;
-    Avx2::finish(conv, index, sums + i * kOut * kPanel, kPanel, columns, width, residual, y,
+    Avx2::finish(conv, index, sums + i * kOut * kPanel, kPanel, columns, width, other, y,
                  pixel * conv.c_out + index * kPanel);
   }
 }
 
 template <typename Winograd>
-void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x,
-                  const std::uint8_t* residual, void* y, int threads) {
+void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
+                  void* y, int threads) {
   constexpr std::int64_t kPositions = Winograd::kIn * Winograd::kIn;
   constexpr std::int64_t kRows = Avx2::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
@@ -222,7 +222,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
         }
         const std::int64_t width = std::min(kPanel, conv.c_out - panel * kPanel);
         for (std::int64_t i = 0; i < count; ++i) {
-          finish_tile<Winograd>(conv, tiles, first + i, panel, width, m + i * kPanel, m_plane, residual, y);
+          finish_tile<Winograd>(conv, tiles, first + i, panel, width, m + i * kPanel, m_plane, other, y);
         }
       }
     }

@@ -33,10 +33,6 @@ Tensor transposed(const Tensor& weight) {
   return result;
 }
 
-float ratio(float numerator, float denominator) {
-  return static_cast<float>(static_cast<double>(numerator) / static_cast<double>(denominator));
-}
-
 }  // namespace
 
 IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group) {
@@ -80,12 +76,6 @@ IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group) {
     const float scale_w = w.per_channel() ? w.scales[c] : w.scale();
     result.multiplier.push_back(requantize_multiplier(x.scale(), scale_w, y ? y->scale() : 1.0F));
   }
-  if (group.residual != kNoValue) {
-    const QuantParams& r = *graph.value(group.residual).quant;
-    result.has_residual = true;
-    result.residual_zero_point = r.zero_point();
-    result.residual_multiplier = ratio(r.scale(), y ? y->scale() : 1.0F);
-  }
   const ClipAttributes bounds = activation_bounds(graph, group);
   result.output_is_float = !y;
   result.float_min = bounds.min;
@@ -106,7 +96,7 @@ IntegerAverage lower_integer_average(const Graph& graph, const FusedGroup& group
     result.window.kernel = {shape[2], shape[3]};
   }
   result.x_zero_point = x.zero_point();
-  result.multiplier = ratio(x.scale(), y ? y->scale() : 1.0F);
+  result.multiplier = x.scale() / (y ? y->scale() : 1.0F);
   result.output_is_float = !y;
   if (y) set_output(*y, {}, result.y_zero_point, result.y_min, result.y_max);
   return result;
@@ -119,14 +109,16 @@ IntegerBinary lower_integer_binary(const Graph& graph, const FusedGroup& group) 
   const QuantParams& y = *graph.value(group.output).quant;
   IntegerBinary result;
   result.product = node.op == Op::kMul;
-  result.a_zero_point = a.zero_point();
-  result.b_zero_point = b.zero_point();
   if (result.product) {
     result.a_multiplier = requantize_multiplier(a.scale(), b.scale(), y.scale());
+    result.a_zero_point = a.zero_point();
+    result.b_zero_point = b.zero_point();
   } else {
-    result.a_multiplier = ratio(a.scale(), y.scale());
-    result.b_multiplier = ratio(b.scale(), y.scale());
+    result.a_multiplier = a.scale() / y.scale();
+    result.b_multiplier = b.scale() / y.scale();
     if (node.op == Op::kSub) result.b_multiplier = -result.b_multiplier;
+    result.offset = quantized_sum_offset(result.a_multiplier, a.zero_point(), result.b_multiplier,
+                                         b.zero_point(), y.zero_point());
   }
   set_output(y, activation_bounds(graph, group), result.y_zero_point, result.y_min, result.y_max);
   return result;

@@ -13,8 +13,7 @@
 
 namespace octavo {
 
-/// Conv, or Gemm or MatMul (a 1x1 convolution of a 1x1 image), with bias, residual, activation and
-/// requantization.
+/// Conv, or Gemm or MatMul (a 1x1 convolution of a 1x1 image), with bias, activation and requantization.
 struct IntegerConv {
   std::int64_t c_in = 0, c_out = 0;
   ConvAttributes window;
@@ -22,9 +21,6 @@ struct IntegerConv {
   std::vector<std::int32_t> bias;  ///< int32 bias less zero_point_x * sum of the channel's weights.
   std::vector<float> multiplier;   ///< Per output channel: to units of the output, or to real numbers.
   std::int32_t x_zero_point = 0;   ///< What padding holds.
-  bool has_residual = false;
-  std::int32_t residual_zero_point = 0;
-  float residual_multiplier = 0;
   bool output_is_float = false;
   std::int32_t y_zero_point = 0;
   std::int32_t y_min = 0, y_max = 255;  ///< Range of the output's integers, activation included.
@@ -42,10 +38,11 @@ struct IntegerAverage {
 
 /// Add, Sub or Mul of two values, with an activation behind an Add.
 struct IntegerBinary {
-  bool product = false;  ///< Mul; else a sum.
-  std::int32_t a_zero_point = 0, b_zero_point = 0;
+  bool product = false;    ///< Mul; else a sum.
   float a_multiplier = 0;  ///< scale / scale_y; of a product scale_a * scale_b / scale_y.
   float b_multiplier = 0;  ///< Of a sum: scale / scale_y, negative for Sub.
+  float offset = 0;        ///< Of a sum: see quantized_sum().
+  std::int32_t a_zero_point = 0, b_zero_point = 0;  ///< Of a product.
   std::int32_t y_zero_point = 0;
   std::int32_t y_min = 0, y_max = 255;
 };

@@ -115,9 +115,8 @@ std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const 
 /// True if this CPU multiplies u8 by s8 exactly in oneDNN's kernels (VNNI or AMX).
 bool exact_int8();
 
-/// The int8 convolution on oneDNN, or null where its arithmetic would differ from the contract: an output or
-/// residual zero point (it rounds after adding it), padding with a non-zero input zero point. y must hold the
-/// residual before the step runs, if there is one. Buffers are NHWC.
+/// The int8 convolution on oneDNN, or null where its arithmetic would differ from the contract: an output
+/// zero point (it rounds after adding it), padding with a non-zero input zero point. Buffers are NHWC.
 std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerConv& conv, const Shape& x_shape,
                                      const Shape& y_shape, BufferId x, BufferId y);
 

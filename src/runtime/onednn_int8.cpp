@@ -26,7 +26,6 @@ std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerCon
   // The bias already makes up for the input's zero point, as long as no padding has to hold it.
   if (padded && conv.x_zero_point != 0) return nullptr;
   if (conv.output_is_float || conv.y_zero_point != 0) return nullptr;
-  if (conv.has_residual && conv.residual_zero_point != 0) return nullptr;
 
   const std::int64_t group_in = conv.c_in / conv.window.group;
   Shape w_shape{conv.c_out, group_in, conv.window.kernel[0], conv.window.kernel[1]};
@@ -38,7 +37,6 @@ std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerCon
   const d::memory::desc b_desc({conv.c_out}, Type::s32, Tag::a);
   const WindowDims window = window_dims(conv.window);
   d::post_ops ops;
-  if (conv.has_residual) ops.append_sum(conv.residual_multiplier);
   if (conv.y_min != 0 || conv.y_max != 255) {
     ops.append_eltwise(1.0F, d::algorithm::eltwise_clip, static_cast<float>(conv.y_min),
                        static_cast<float>(conv.y_max));

@@ -105,9 +105,11 @@ bool moves_integers(const Graph& graph, const FusedGroup& group) {
 
 bool runs_in_integers(const Graph& graph, const FusedGroup& group) { return why_float(graph, group).empty(); }
 
-std::vector<Placement> placements(const Graph& graph) {
+std::vector<Placement> placements(const Graph& graph) { return placements(graph, fuse(graph)); }
+
+std::vector<Placement> placements(const Graph& graph, const std::vector<FusedGroup>& groups) {
   std::vector<Placement> result;
-  for (const FusedGroup& group : fuse(graph)) {
+  for (const FusedGroup& group : groups) {
     Placement placement{.nodes = {}, .integer = false, .reason = why_float(graph, group)};
     for (const int node : {group.anchor, group.batch_norm, group.add, group.activation}) {
       if (node >= 0) placement.nodes.push_back(node);

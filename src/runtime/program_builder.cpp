@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "octavo/core/error.h"
 #include "octavo/core/quant.h"
 #include "octavo/graph/costs.h"
 #include "runtime/int8_steps.h"
@@ -17,11 +18,25 @@ ProgramBuilder::ProgramBuilder(const Graph& graph, std::int64_t batch, const std
       batch_(batch),
       observe_(observe),
       packed_(packed),
+      groups_(fuse(graph, observe)),
       places_(graph.values.size()),
       uses_(graph.values.size(), 0),
       buffers_(2) {
   program_.batch = batch;
   ++uses_[static_cast<std::size_t>(graph.output)];
+}
+
+const FusedGroup& ProgramBuilder::group_of(int node) const {
+  const auto found = std::ranges::find_if(groups_, [node](const FusedGroup& group) {
+    return group.anchor == node || group.batch_norm == node || group.add == node || group.activation == node;
+  });
+  check_internal(found != groups_.end(), "compile: a node is in no group");
+  return *found;
+}
+
+bool ProgramBuilder::made(ValueId id) const {
+  const Place& place = places_[static_cast<std::size_t>(id)];
+  return place.real || place.integer;
 }
 
 Shape ProgramBuilder::shape_of(ValueId id) const {

@@ -30,6 +30,9 @@ class ProgramBuilder {
   const Graph& graph() const { return graph_; }
   std::int64_t batch() const { return batch_; }
   PackedConstants& packed() { return packed_; }
+  const std::vector<FusedGroup>& groups() const { return groups_; }
+  /// The group that has the node in it.
+  const FusedGroup& group_of(int node) const;
   const Node& node(int index) const { return graph_.nodes[static_cast<std::size_t>(index)]; }
   const std::string& name(ValueId id) const { return graph_.value(id).name; }
   /// With the batch in the first dimension.
@@ -58,6 +61,8 @@ class ProgramBuilder {
   /// True if nothing reads `buffer`, where `id` is, after the group that reads `id` now.
   bool may_overwrite(ValueId id, BufferId buffer) const;
 
+  /// True if the value has been made.
+  bool made(ValueId id) const;
   /// True if the value's contents go to the run's observer: then it has to be made.
   bool observed(ValueId id) const;
   /// Records where a result is; quantizes a float one if the value is quantized. Shows it to the observer.
@@ -72,8 +77,8 @@ class ProgramBuilder {
   /// The value in uint8 with its dimensions in this order.
   BufferId integer_in(ValueId id, const Strides& wanted);
 
-  /// Outputs of pools that the convolution before them has made already.
-  std::set<ValueId> pooled;
+  /// Outputs of groups that the kernel of a group before them makes.
+  std::set<ValueId> made_early;
 
   /// Copies the output to the caller and lays out memory.
   Program finish();
@@ -100,6 +105,7 @@ class ProgramBuilder {
   std::int64_t batch_;
   const std::vector<ValueId>& observe_;
   PackedConstants& packed_;
+  std::vector<FusedGroup> groups_;
   std::vector<Place> places_;
   std::vector<int> uses_;
   std::vector<Buffer> buffers_;

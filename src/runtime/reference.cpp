@@ -59,7 +59,7 @@ class Interpreter {
     return tensor.dtype() == DType::kFloat32 ? tensor : dequantize(tensor, *value.quant);
   }
 
-  /// The group's nodes one after the other; values between them are never quantized.
+  /// The group's nodes one after the other; values between them are never quantized, but kept.
   void run_float_group(const FusedGroup& group) {
     Tensor made;
     ValueId made_id = kNoValue;
@@ -70,8 +70,8 @@ class Interpreter {
       for (const ValueId id : node.inputs) operands.push_back(id == made_id ? made : real(id));
       made = reference::evaluate_float(graph_, node, operands, shape_of(node.output));
       made_id = node.output;
+      store(made_id, made);
     }
-    store(group.output, made);
   }
 
   const Graph& graph_;

@@ -35,11 +35,7 @@ Tensor integer_conv(const Graph& graph, const FusedGroup& group, const Values& v
             sum += q * ws[at(w_shape, m, c, ky, kx)];
           }
         });
-        float real_y = rescale(sum, p.bias[channel], p.multiplier[channel]);
-        if (p.has_residual) {
-          const std::int32_t q = values.at(group.residual).data<std::uint8_t>()[i];
-          real_y = add_residual(real_y, q, p.residual_zero_point, p.residual_multiplier);
-        }
+        const float real_y = rescale(sum, p.bias[channel], p.multiplier[channel]);
         if (p.output_is_float) {
           y.data<float>()[i] = std::min(std::max(real_y, p.float_min), p.float_max);
         } else {
@@ -92,15 +88,14 @@ Tensor integer_binary(const IntegerBinary& p, const Tensor& first, const Tensor&
   for_each_element(shape, [&](std::size_t i, const std::vector<std::int64_t>& index) {
     const std::int32_t a = first.data<std::uint8_t>()[broadcast_offset(first.shape(), index)];
     const std::int32_t b = second.data<std::uint8_t>()[broadcast_offset(second.shape(), index)];
-    float real_y = 0;
+    std::int32_t q = 0;
     if (p.product) {
-      real_y = static_cast<float>((a - p.a_zero_point) * (b - p.b_zero_point)) * p.a_multiplier;
+      const auto product = static_cast<float>((a - p.a_zero_point) * (b - p.b_zero_point));
+      q = requantize(product * p.a_multiplier, p.y_zero_point, p.y_min, p.y_max);
     } else {
-      const float scaled = static_cast<float>(a - p.a_zero_point) * p.a_multiplier;
-      real_y = add_residual(scaled, b, p.b_zero_point, p.b_multiplier);
+      q = requantize(quantized_sum(a, p.a_multiplier, b, p.b_multiplier, p.offset), 0, p.y_min, p.y_max);
     }
-    y.data<std::uint8_t>()[i] =
-        static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
+    y.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(q);
   });
   return y;
 }

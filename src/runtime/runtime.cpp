@@ -118,21 +118,18 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
   };
   plan->image_values = of_one(plan->graph.input);
   plan->classes = of_one(plan->graph.output);
-  const auto groups = fuse(plan->graph);
-  plan->integer =
-      std::ranges::any_of(groups, [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
   for (const ValueId id : options.observe) {
     // Folding renumbers values but keeps the names of those that remain.
     const ValueId folded = plan->graph.find_value(graph.value(id).name);
-    const bool made = folded == plan->graph.input ||
-                      std::ranges::any_of(groups, [&](const FusedGroup& g) { return g.output == folded; });
-    if (folded == kNoValue || !made) {
+    if (folded == kNoValue || plan->graph.value(folded).constant) {
       throw Error(ErrorCode::kUsage, graph.name,
-                  "value '" + graph.value(id).name + "' cannot be observed; it lies inside a fused group");
+                  "value '" + graph.value(id).name + "' cannot be observed; it is a constant or folded away");
     }
     plan->options.observe.push_back(folded);
     plan->observe_as.push_back(id);
   }
+  plan->integer = std::ranges::any_of(fuse(plan->graph),
+                                      [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
   const int threads_before = num_threads();
   plan->program(options.max_batch);
   set_num_threads(threads_before);

@@ -36,7 +36,7 @@ FloatModel::FloatModel(const Graph& graph, bool fast_kernels)
 }
 
 void FloatModel::make_steps() {
-  const std::vector<FusedGroup> groups = fuse(graph_);
+  const std::vector<FusedGroup> groups = quantizable_groups(graph_);
   std::vector<bool> done(graph_.nodes.size(), false);
   for (const FusedGroup& group : groups) {
     if (done[static_cast<std::size_t>(group.anchor)]) continue;
@@ -66,7 +66,7 @@ bool FloatModel::can_pool(const FusedGroup& group, int index) const {
   const Node& pool = node(index);
   const bool relu = group.activation >= 0 && node(group.activation).op == Op::kRelu;
   const bool conv = node(group.anchor).op == Op::kConv;
-  if (!fast_kernels_ || !conv || group.add >= 0 || !relu || pool.op != Op::kMaxPool) {
+  if (!fast_kernels_ || !conv || !relu || pool.op != Op::kMaxPool) {
     return false;
   }
   const Shape& shape = graph_.value(group.output).shape;
@@ -123,7 +123,6 @@ at::Tensor FloatModel::run_step(const Step& step) {
   }
   if (finished) return y;
   if (step.pool >= 0) return relu_pool(y);
-  if (group.add >= 0) y = y + tensor(group.residual);
   if (group.activation >= 0) {
     const Node& activation = node(group.activation);
     // The group's own intermediate result: nobody else sees it, so ReLU may overwrite it.
@@ -173,8 +172,8 @@ at::Tensor FloatModel::run_convolution(const Step& step, bool& finished) {
   // Training-mode batch norm subtracts the batch's mean, and with it the bias, whose gradient is therefore
   // zero: it is left to the running mean.
   const at::Tensor y = convolve_any(conv, x, weight, {});
-  const bool relu = group.activation >= 0 && group.add < 0 && node(group.activation).op == Op::kRelu;
-  finished = group.add < 0 && (relu || group.activation < 0);
+  const bool relu = group.activation >= 0 && node(group.activation).op == Op::kRelu;
+  finished = relu || group.activation < 0;
   return fast_batch_norm(
       y, {tensor(norm.inputs[1]), tensor(norm.inputs[2]), tensor(norm.inputs[3]), tensor(norm.inputs[4])},
       bias.defined() ? bias.detach() : bias, norm.as<BatchNormAttributes>(), relu, step.pool >= 0);

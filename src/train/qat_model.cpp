@@ -74,7 +74,7 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
   for (const auto& [name, owner] : parameter_owners(folded, config.weight_qmax))
     owners_[static_cast<std::size_t>(graph.find_value(name))] = graph.find_value(owner);
   moved_.assign(graph.values.size(), false);
-  for (const FusedGroup& group : fuse(graph)) {
+  for (const FusedGroup& group : quantizable_groups(graph)) {
     const Op op = graph.nodes[static_cast<std::size_t>(group.anchor)].op;
     const std::vector<ValueId> inputs = flowing_inputs(graph, group);
     moved_[static_cast<std::size_t>(group.output)] =
@@ -119,7 +119,8 @@ void QatModel::set_progress(double done) {
 at::Tensor QatModel::quantize_value(ValueId id, const at::Tensor& y) {
   at::Tensor result = on_grid(id, y);
   if (recorded_ != nullptr) (*recorded_)[id] = result;
-  return result;
+  const auto given = given_.find(id);
+  return given == given_.end() ? result : given->second;
 }
 
 at::Tensor QatModel::on_grid(ValueId id, const at::Tensor& y) {
@@ -209,7 +210,7 @@ Graph QatModel::snapshot() const {
 
 /// annotate() chose scales from the largest weights; learned ones take their place.
 void QatModel::use_learned_weight_scales(const Graph& trained, Graph& folded) const {
-  for (const FusedGroup& group : fuse(trained)) {
+  for (const FusedGroup& group : quantizable_groups(trained)) {
     const Node& node = trained.nodes[static_cast<std::size_t>(group.anchor)];
     const auto learned = weight_scales_.find(node.inputs.size() > 1 ? node.inputs[1] : kNoValue);
     if (learned == weight_scales_.end()) continue;

@@ -30,8 +30,12 @@ class QatModel final : public FloatModel {
   void set_progress(double done) override;
   /// Folded and annotated.
   Graph snapshot() const override;
-  /// From now on run() leaves what it computes for each value here; null: nowhere.
-  void record_values(std::map<ValueId, at::Tensor>* values) { recorded_ = values; }
+  /// From now on run() leaves what it computes for each value in `computed` (null: nowhere) and goes on with
+  /// what `given` has in its place.
+  void record_values(std::map<ValueId, at::Tensor>* computed, std::map<ValueId, at::Tensor> given = {}) {
+    recorded_ = computed;
+    given_ = std::move(given);
+  }
 
  private:
   /// How a value that flows is quantized.
@@ -57,6 +61,7 @@ class QatModel final : public FloatModel {
 
   QatConfig config_;
   std::map<ValueId, at::Tensor>* recorded_ = nullptr;
+  std::map<ValueId, at::Tensor> given_;
   bool freeze_observers_ = false;
   std::vector<ValueId> owners_;  ///< By value id: whose parameters it has; kNoValue: it has none.
   std::vector<bool> moved_;  ///< By value id: made of values with the same parameters, without arithmetic.

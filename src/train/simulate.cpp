@@ -40,7 +40,8 @@ bool annotated_as_in_training(const Graph& real, const Params& activations, std:
 /// Fake quantization of the values that another tool's file quantizes; its constants are on their grids.
 class AnnotatedModel final : public FloatModel {
  public:
-  AnnotatedModel(const Graph& real, const Params& activations) : FloatModel(real, false) {
+  AnnotatedModel(const Graph& real, const Params& activations, std::map<ValueId, at::Tensor> given)
+      : FloatModel(real, false), given_(std::move(given)) {
     for (const auto& [name, params] : activations) activations_.emplace(real.find_value(name), params);
   }
   std::map<ValueId, at::Tensor> seen;
@@ -48,17 +49,23 @@ class AnnotatedModel final : public FloatModel {
  private:
   at::Tensor quantize_value(ValueId id, const at::Tensor& y) override {
     const auto found = activations_.find(id);
-    if (found == activations_.end()) return seen[id] = y;
-    const QuantParams& p = found->second;
-    return seen[id] =
-               fake_quantize(y.contiguous(), at::full({1}, p.scale()), {p.zero_point(), p.qmin, p.qmax});
+    if (found == activations_.end()) {
+      seen[id] = y;
+    } else {
+      const QuantParams& p = found->second;
+      seen[id] = fake_quantize(y.contiguous(), at::full({1}, p.scale()), {p.zero_point(), p.qmin, p.qmax});
+    }
+    const auto given = given_.find(id);
+    return given == given_.end() ? seen[id] : given->second;
   }
   std::map<ValueId, QuantParams> activations_;
+  std::map<ValueId, at::Tensor> given_;
 };
 
 }  // namespace
 
-std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& input) {
+std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& input,
+                                       const std::map<std::string, Tensor>& given) {
   if (!quantized.quantized())
     throw Error(ErrorCode::kUnsupported, quantized.name,
                 "a float model; expected a quantized one to simulate");
@@ -78,13 +85,17 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
   config.train.precision = "bf16";
   const Graph real = without_quantization(quantized);
   const at::NoGradGuard no_gradients;
+  std::map<ValueId, at::Tensor> replaced;
+  for (const auto& [name, tensor] : given) {
+    if (const ValueId id = real.find_value(name); id != kNoValue) replaced[id] = to_aten(tensor);
+  }
   std::map<ValueId, at::Tensor> seen;
   if (one_width && annotated_as_in_training(real, activations, config.weight_qmax)) {
     QatModel model(real, activations, config);
-    model.record_values(&seen);
+    model.record_values(&seen, std::move(replaced));
     seen[real.output] = model.run(to_aten(input), false);
   } else {
-    AnnotatedModel model(real, activations);
+    AnnotatedModel model(real, activations, std::move(replaced));
     model.run(to_aten(input), false);
     seen = std::move(model.seen);
   }

@@ -61,12 +61,21 @@ TEST(Rescale, ConvertsBeforeItScales) {
   EXPECT_EQ(rescale(100, -20, 0.5F), 40.0F);
 }
 
-TEST(AddResidual, RoundsOnce) {
-  // (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24: a product rounded on its own would lose the last term before the
-  // subtraction.
-  const float m = 1.0F + 0x1p-12F;
-  EXPECT_EQ(std::fma(m, m, -(1.0F + 0x1p-11F)), 0x1p-24F);
-  EXPECT_EQ(add_residual(1.0F, 7, 5, 0.25F), 1.5F);
+TEST(QuantizedSum, HoldsTheZeroPointsInItsOffsetAndRoundsTwice) {
+  const float offset = quantized_sum_offset(0.5F, 10, 0.25F, 4, 100);
+  EXPECT_EQ(offset, 94.0F);
+  EXPECT_EQ(quantized_sum(12, 0.5F, 8, 0.25F, offset), 102.0F);
+  // 3 * (1 + 2^-23) - 3 = 3 * 2^-23: a product rounded on its own would be off by 2^-23.
+  EXPECT_EQ(quantized_sum(0, 1.0F, 3, 1.0F + 0x1p-23F, -3.0F), 3 * 0x1p-23F);
+  EXPECT_EQ(quantized_sum(3, 1.0F + 0x1p-23F, 0, 1.0F, -3.0F), 3 * 0x1p-23F);
+}
+
+TEST(RequantizeMultiplier, RoundsEachOperationToFloat32) {
+  // The product of the scales needs more bits than a float32 has: rounded once, the result would be another.
+  const float x = 1.0F + 0x1p-23F;
+  const float w = 1.0F + 0x1p-12F;
+  const float y = 3.0F;
+  EXPECT_EQ(requantize_multiplier(x, w, y), (1.0F + 0x1p-12F + 0x1p-23F) / 3.0F);
 }
 
 TEST(QuantizeTensor, UsesEachChannelsOwnScale) {

@@ -41,6 +41,32 @@ TEST(Fuse, ResidualAddJoinsTheConvolutionThatRunsLast) {
   }
 }
 
+TEST(Fuse, AddIsApartWhereWeightsAreQuantizedAndInGroupsToBeQuantized) {
+  GraphBuilder b("residual", 4, 4, 4, 1);
+  const ValueId conv = b.conv("c", b.input(), 4, {.kernel = {1, 1}}, true);
+  Graph graph = b.finish(b.relu("r", b.add("a", conv, b.input())));
+  ASSERT_EQ(fuse(graph).size(), 1U);
+  const auto apart = quantizable_groups(graph);
+  ASSERT_EQ(apart.size(), 2U);
+  EXPECT_EQ(apart[0].output, conv);
+  EXPECT_EQ(apart[1].input, conv);
+  EXPECT_EQ(apart[1].residual, graph.input);
+  EXPECT_EQ(apart[1].output, graph.output);
+  graph.value(graph.nodes[0].inputs[1]).quant = weight_params({0.1F, 0.1F, 0.1F, 0.1F});
+  EXPECT_EQ(fuse(graph).size(), 2U);
+}
+
+TEST(Fuse, ValuesToBeKeptAreNotInsideGroups) {
+  GraphBuilder b("kept", 4, 4, 4, 1);
+  const ValueId conv = b.conv("c", b.input(), 4, {.kernel = {1, 1}}, true);
+  const ValueId sum = b.add("a", conv, b.input());
+  const Graph graph = b.finish(b.relu("r", sum));
+  EXPECT_EQ(fuse(graph).size(), 1U);
+  EXPECT_EQ(fuse(graph, std::vector{sum}).size(), 2U);
+  EXPECT_EQ(fuse(graph, std::vector{conv}).size(), 2U);
+  EXPECT_EQ(fuse(graph, std::vector{conv, sum}).size(), 3U);
+}
+
 TEST(Fuse, EveryNodeIsInExactlyOneGroup) {
   const Graph graph = make_model("resnet20", {}, 1);
   std::multiset<int> seen;

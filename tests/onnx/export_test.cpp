@@ -97,10 +97,11 @@ TEST(Export, ConvolutionReadsDequantizedIntegersAndItsGroupEndsInQuantize) {
   const auto& bias = maker(model, conv->input(2));
   EXPECT_EQ(initializer(model, bias.input(0)).data_type(), onnx::TensorProto::INT32);
   EXPECT_EQ(initializer(model, bias.input(2)).data_type(), onnx::TensorProto::INT32);
-  // conv2 -> add -> clip is one group: no QuantizeLinear before the clip.
+  // The convolution is rounded before it is added; add -> clip is one group: no QuantizeLinear between them.
   for (const auto& node : model.graph().node()) {
     for (const auto& input : node.input()) {
-      EXPECT_TRUE(input != conv->output(0) || node.op_type() == "Add");
+      EXPECT_TRUE(input != conv->output(0) || node.op_type() == "QuantizeLinear");
+      EXPECT_TRUE(input != "add.out" || node.op_type() == "Clip");
       EXPECT_TRUE(input != "clip.out" || node.op_type() == "QuantizeLinear");
     }
   }

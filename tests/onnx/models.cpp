@@ -68,7 +68,7 @@ Graph every_operator(std::uint64_t seed) {
   const ValueId shortcut = x;
   x = b.conv("conv2", x, 6, {.kernel = {3, 3}, .pads = {1, 1, 1, 1}}, true);
   x = b.add("add", x, shortcut);
-  x = b.clip("clip", x, -0.5F, 6.0F);
+  x = b.clip("clip", x, 0.0F, 6.0F);
   x = b.average_pool("pool2", x,
                      {.kernel = {2, 2}, .strides = {1, 1}, .pads = {1, 0, 0, 1}, .count_include_pad = true});
   x = b.conv("conv3", x, 1, {.kernel = {1, 1}}, true);
@@ -146,7 +146,7 @@ Graph quantized(const Graph& graph, const Tensor& calibration, std::int32_t weig
   Graph folded = fold_batch_norm(graph);
   const std::map<ValueId, Tensor> values = interpret_all(folded, calibration);
   folded.value(folded.input).quant = range_params(values.at(folded.input));
-  for (const FusedGroup& group : fuse(folded)) {
+  for (const FusedGroup& group : quantizable_groups(folded)) {
     const Node& anchor = folded.nodes[static_cast<std::size_t>(group.anchor)];
     const bool keeps = moves(anchor.op);
     if (group.output != folded.output) {

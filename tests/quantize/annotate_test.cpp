@@ -115,17 +115,17 @@ TEST(Annotate, KeepsWeightsToTheBitsAskedFor) {
   EXPECT_EQ(weight_of(graph, "fc")->qmin, -63);
 }
 
-TEST(Annotate, ResidualAddIsPartOfItsConvolutionsGroup) {
+TEST(Annotate, BothOperandsOfAResidualAddAreQuantized) {
   GraphBuilder b("residual", 4, 8, 8, 1);
   const ValueId x = b.relu("relu1", b.conv("conv1", b.input(), 4, k3x3, false));
   const ValueId y = b.conv("conv2", x, 4, k3x3, false);
   const ValueId z = b.relu("relu2", b.add("add", y, x));
   Graph graph = b.finish(b.gemm("fc", b.flatten("flatten", z), 2));
-  EXPECT_EQ(quantized_activations(graph).size(), 3U);
+  EXPECT_EQ(quantized_activations(graph).size(), 4U);
   annotate(graph, numbered(graph));
   EXPECT_EQ(output_of(graph, "relu1")->scale(), 2.0F);
-  EXPECT_EQ(output_of(graph, "relu2")->scale(), 3.0F);
-  EXPECT_FALSE(output_of(graph, "conv2"));
+  EXPECT_EQ(output_of(graph, "conv2")->scale(), 3.0F);
+  EXPECT_EQ(output_of(graph, "relu2")->scale(), 4.0F);
   EXPECT_FALSE(output_of(graph, "add"));
 }
 

@@ -27,7 +27,8 @@ Graph quantized_model(const char* name) {
 
 std::vector<bool> integer_of(const Graph& graph) {
   std::vector<bool> result;
-  for (const Placement& placement : placements(graph)) result.push_back(placement.integer);
+  for (const Placement& placement : placements(graph, quantizable_groups(graph)))
+    result.push_back(placement.integer);
   return result;
 }
 
@@ -88,7 +89,7 @@ TEST_P(LatencyGuard, AnyChoiceOfGroupsGivesAConsistentModel) {
     const Graph guarded = keep_in_integers(all, wanted);
     const std::vector<bool> after = integer_of(guarded);
     ASSERT_EQ(after.size(), before.size());
-    const auto groups = fuse(all);
+    const auto groups = quantizable_groups(all);
     for (std::size_t g = 0; g < after.size(); ++g) {
       const Op op = all.nodes[static_cast<std::size_t>(groups[g].anchor)].op;
       // What has no weights follows its neighbours.
@@ -122,8 +123,8 @@ TEST(LatencyGuard, TheResultSaysWhatItDidAndWhy) {
   expect_consistent(guarded.graph, all);
   EXPECT_LE(guarded.guarded_ms, guarded.float_ms);
   EXPECT_LE(guarded.guarded_ms, guarded.int8_ms);
-  const auto placed = placements(guarded.graph);
-  const auto before = placements(all);
+  const auto placed = placements(guarded.graph, quantizable_groups(all));
+  const auto before = placements(all, quantizable_groups(all));
   ASSERT_EQ(guarded.layers.size(), placed.size());
   for (std::size_t g = 0; g < placed.size(); ++g) {
     const GuardedLayer& layer = guarded.layers[g];

@@ -66,7 +66,7 @@ Graph annotate_from_sample(const Graph& graph, const Tensor& sample, std::int32_
   Graph folded = fold_batch_norm(graph);
   const auto values = interpret_all(folded, sample);
   folded.value(folded.input).quant = from_range(sample);
-  for (const FusedGroup& group : fuse(folded)) {
+  for (const FusedGroup& group : quantizable_groups(folded)) {
     const Node& anchor = folded.nodes[static_cast<std::size_t>(group.anchor)];
     if (anchor.op == Op::kConv || anchor.op == Op::kGemm || anchor.op == Op::kMatMul) {
       Value& weight = folded.value(anchor.inputs[1]);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
+#include <span>
 #include <string>
 
 #include "octavo/core/error.h"
@@ -141,6 +143,35 @@ Tensor max_pool_2x2(const Tensor& x) {
   return y;
 }
 
+/// Sums in the convolution's kernel: either order of the operands, a narrow output, and a sum beyond int32.
+std::vector<Int8Conv::Addition> additions() {
+  IntegerBinary plain{.a_multiplier = 0.71F, .b_multiplier = 0.93F, .offset = -31.25F};
+  IntegerBinary narrow{
+      .a_multiplier = 1.3F, .b_multiplier = 0.4F, .offset = 10.5F, .y_min = 20, .y_max = 200};
+  IntegerBinary huge{.a_multiplier = 3e9F, .b_multiplier = 1e8F, .offset = -1e10F};
+  return {{plain, true}, {plain, false}, {narrow, true}, {narrow, false}, {huge, true}};
+}
+
+Tensor added(const Tensor& y, std::span<const std::uint8_t> other, const Int8Conv::Addition& addition) {
+  const auto& [sum, conv_is_first] = addition;
+  Tensor result(y.shape(), DType::kUInt8);
+  for (std::size_t i = 0; i < result.data<std::uint8_t>().size(); ++i) {
+    const std::int32_t q = y.data<std::uint8_t>()[i];
+    const float real = quantized_sum(conv_is_first ? q : other[i], sum.a_multiplier,
+                                     conv_is_first ? other[i] : q, sum.b_multiplier, sum.offset);
+    result.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(requantize(real, 0, sum.y_min, sum.y_max));
+  }
+  return result;
+}
+
+/// Bytes of all sizes, with room behind them that kernels may read.
+std::vector<std::uint8_t> random_bytes(std::int64_t count, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count) + kReadSlack);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(generator());
+  return bytes;
+}
+
 void expect_kernels_match(const Int8Kernels& kernels, int threads) {
   std::uint64_t seed = 1;
   int winograd_cases = 0;
@@ -175,6 +206,13 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
       kernels.conv(prepare_int8_conv(lowered, extent, algorithm, true), c.batch, x.data(), nullptr,
                    actual_pooled.data<std::uint8_t>().data(), threads);
       EXPECT_EQ(actual_pooled, pooled) << "with pooling";
+      const std::vector<std::uint8_t> other = random_bytes(wanted.size(), seed);
+      for (const Int8Conv::Addition& addition : additions()) {
+        kernels.conv(prepare_int8_conv(lowered, extent, algorithm, false, addition), c.batch, x.data(),
+                     other.data(), actual.data<std::uint8_t>().data(), threads);
+        EXPECT_EQ(actual, added(wanted, other, addition))
+            << "with an addition of " << addition.sum.a_multiplier << ", first " << addition.conv_is_first;
+      }
     }
   }
   if (kernels.winograd) {

@@ -69,21 +69,28 @@ inline float rescale(std::int32_t accumulator, std::int32_t bias, float multipli
   return (static_cast<float>(accumulator) + static_cast<float>(bias)) * multiplier;
 }
 
-/// Adds a residual input with one fused multiply-add, rounded once: x + (q - zero_point) * multiplier.
-inline float add_residual(float x, std::int32_t q, std::int32_t zero_point, float multiplier) {
-  return std::fma(static_cast<float>(q - zero_point), multiplier, x);
+/// The sum of two quantized values (QLinearAdd of ONNX Runtime, its AVX2 kernel's order of roundings) in
+/// units of the output, whose zero point is in it: round and saturate the result. Multipliers: scale /
+/// scale_y.
+inline float quantized_sum(std::int32_t a, float a_multiplier, std::int32_t b, float b_multiplier,
+                           float offset) {
+  return std::fma(static_cast<float>(a), a_multiplier, std::fma(static_cast<float>(b), b_multiplier, offset));
 }
+
+/// What quantized_sum() adds once: zero_point_y - (a_multiplier * zero_point_a + b_multiplier *
+/// zero_point_b).
+float quantized_sum_offset(float a_multiplier, std::int32_t a_zero_point, float b_multiplier,
+                           std::int32_t b_zero_point, std::int32_t y_zero_point);
 
 /// Output integer from a value already in units of the output's scale: saturate(round(x) + zero_point).
 inline std::int32_t requantize(float x, std::int32_t zero_point, std::int32_t qmin, std::int32_t qmax) {
   return round_saturate(x, qmin - zero_point, qmax - zero_point) + zero_point;
 }
 
-/// float32 multiplier from the int32 accumulator to units of the output: (scale_x * scale_w) / scale_y,
-/// computed in double and rounded once.
+/// float32 multiplier from the int32 accumulator to units of the output: (scale_x * scale_w) / scale_y, each
+/// operation rounded to float32, as ONNX Runtime does it.
 inline float requantize_multiplier(float scale_x, float scale_w, float scale_y) {
-  return static_cast<float>(static_cast<double>(scale_x) * static_cast<double>(scale_w) /
-                            static_cast<double>(scale_y));
+  return scale_x * scale_w / scale_y;
 }
 
 /// Quantizes a float tensor, per tensor or per channel, into the container of `params`. A tensor that already

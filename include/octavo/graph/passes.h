@@ -1,6 +1,7 @@
 /// Rewrites of a graph, and the one place that decides which nodes run as one.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "octavo/graph/graph.h"
@@ -17,8 +18,10 @@ void remove_unused_values(Graph& graph);
 
 /// Nodes that run as one kernel: anchor [-> BatchNormalization] [-> Add residual] [-> Relu or Clip].
 /// The anchor may be any node; batch norm and Add only follow a Conv, the activation a Conv, Gemm, Add or
-/// BatchNormalization anchor. Values between them have one consumer and are never quantized; quantization
-/// happens at the group's inputs and at its output. -1 means absent; otherwise indices into Graph::nodes.
+/// BatchNormalization anchor. A Conv with quantized weights leaves the Add alone: the sum's operands are
+/// rounded to integers first, as ONNX's QLinearConv and other runtimes' QLinearAdd do. Values inside a group
+/// have one consumer and are never quantized; quantization happens at the group's inputs and at its output.
+/// -1 means absent; otherwise indices into Graph::nodes.
 struct FusedGroup {
   int anchor = -1;
   int batch_norm = -1;
@@ -29,9 +32,13 @@ struct FusedGroup {
   ValueId output = kNoValue;    ///< The last node's output.
 };
 
-/// Every node in exactly one group, groups in an order in which they can run. A pure function of the graph's
-/// structure, so quantization, training and the runtime agree.
-std::vector<FusedGroup> fuse(const Graph& graph);
+/// Every node in exactly one group, groups in an order in which they can run: what runs as one kernel. Values
+/// in `kept` are made, so no group has them inside.
+std::vector<FusedGroup> fuse(const Graph& graph, std::span<const ValueId> kept = {});
+
+/// What fuse() would return if all weights were quantized: each Add begins a group. Quantization and training
+/// go by these groups, so they and the integer runtime agree on what is rounded.
+std::vector<FusedGroup> quantizable_groups(const Graph& graph);
 
 /// Values that the group reads and that depend on the image: input, residual, and whatever more a Concat or
 /// other anchor with several reads.

@@ -19,7 +19,7 @@ struct GuardConfig {
   std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};
 };
 
-/// One kernel's worth of nodes: a group of fuse().
+/// One group of quantizable_groups(). A kernel that adds too counts as its convolution.
 struct GuardedLayer {
   std::string name;          ///< Of its first node.
   double float_ms = 0;       ///< In the float model, with the reorders before it.
@@ -37,21 +37,21 @@ struct GuardedModel {
   double guarded_ms = 0;             ///< and of the result: medians, measured in turns.
 };
 
-/// `quantized` is what quantize_ptq() or QAT makes. Times each group of fuse() in int8 and in float32 and
-/// what it takes to go from one to the other, finds the cheapest choice for all groups together (a minimum
-/// cut), tries it, and corrects the times by those of the trial. Of the model as it was given, the trials and
-/// the float model the fastest is the result: with fewer annotations, or none where float32 is fastest. What
-/// remains quantized keeps its parameters. Metadata: octavo.latency_guard says what was measured, and
-/// octavo.latency_guard.NODE why that layer stays in float32.
+/// `quantized` is what quantize_ptq() or QAT makes. Times each group of quantizable_groups() in int8 and in
+/// float32 and what it takes to go from one to the other, finds the cheapest choice for all groups together
+/// (a minimum cut), tries it, and corrects the times by those of the trial. Of the model as it was given, the
+/// trials and the float model the fastest is the result: with fewer annotations, or none where float32 is
+/// fastest. What remains quantized keeps its parameters. Metadata: octavo.latency_guard says what was
+/// measured, and octavo.latency_guard.NODE why that layer stays in float32.
 ///
 /// Throws kBadInput for a float model or one that is quantized inside its fused groups.
 GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config = {});
 
-/// The choice alone: `quantized` with only such groups of fuse() in integers as `integer` says, less those
-/// that lose what they need of their neighbours. Values that no integer group reads lose their parameters,
-/// and so do weights of float32 groups. An operator without weights whose operands and result its neighbours
-/// want in integers runs in integers all the same: that is what such annotations say. `integer` has one entry
-/// a group.
+/// The choice alone: `quantized` with only such groups of quantizable_groups() in integers as `integer` says,
+/// less those that lose what they need of their neighbours. Values that no integer group reads lose their
+/// parameters, and so do weights of float32 groups. An operator without weights whose operands and result its
+/// neighbours want in integers runs in integers all the same: that is what such annotations say. `integer`
+/// has one entry a group.
 Graph keep_in_integers(const Graph& quantized, const std::vector<bool>& integer);
 
 }  // namespace octavo

@@ -8,15 +8,17 @@
 
 namespace octavo {
 
-/// What one group of fuse() runs as.
+/// What one group runs as.
 struct Placement {
   std::vector<int> nodes;  ///< Indices into Graph::nodes: the anchor first, then what is fused into it.
   bool integer = false;    ///< int8; else float32.
   std::string reason;      ///< Why float32; empty for int8.
 };
 
-/// One entry a group, in the order in which they run. `graph` has its batch norms folded.
+/// One entry a group of fuse(), in the order in which they run. `graph` has its batch norms folded.
 std::vector<Placement> placements(const Graph& graph);
+/// One entry a group.
+std::vector<Placement> placements(const Graph& graph, const std::vector<FusedGroup>& groups);
 
 /// True if docs/arithmetic.md has an integer form for the group, whatever the annotations of its values.
 bool has_integer_form(const Graph& graph, const FusedGroup& group);
