@@ -59,6 +59,8 @@ void affine(const IntegerAffine& p, const Walk& walk, const std::uint8_t* x, std
   const auto lo = static_cast<float>(p.y_min - p.y_zero_point);
   const auto hi = static_cast<float>(p.y_max - p.y_zero_point);
   const std::int32_t x_zero_point = p.x_zero_point;
+  const float x_scale = p.x_scale;
+  const float y_scale = p.y_scale;
   const std::int32_t y_zero_point = p.y_zero_point;
   const std::int64_t y_step = walk.strides[0].back();
   const std::int64_t x_step = walk.strides[1].back();
@@ -66,11 +68,11 @@ void affine(const IntegerAffine& p, const Walk& walk, const std::uint8_t* x, std
   for_each_line(walk, threads, [&](const std::int64_t* at, std::int64_t count) {
     std::uint8_t* __restrict target = y + at[0];
     const std::uint8_t* source = x + at[1];
-    const float* multiplier = p.multiplier.data() + at[2];
+    const float* factor = p.factor.data() + at[2];
     const float* offset = p.offset.data() + at[2];
     const auto one = [&](std::int32_t q, std::int64_t c) {
-      const float value = __builtin_fmaf(static_cast<float>(q - x_zero_point), multiplier[c], offset[c]);
-      return requantize_line(value, lo, hi, y_zero_point);
+      return requantize_line(batch_norm(q, x_zero_point, x_scale, factor[c], offset[c], y_scale), lo, hi,
+                             y_zero_point);
     };
     if (y_step == 1 && x_step == 1 && c_step == 1) {
       for (std::int64_t i = 0; i < count; ++i) target[i] = one(source[i], i);

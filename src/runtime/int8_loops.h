@@ -243,22 +243,35 @@ void average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* 
     constexpr std::int64_t kChunk = 256;
     for (std::int64_t c0 = 0; c0 < pool.channels; c0 += kChunk) {
       const std::int64_t width = std::min(kChunk, pool.channels - c0);
-      std::int32_t sums[kChunk] = {};
-      for (auto iy = top_in; iy < bottom_in; ++iy) {
-        for (auto ix = left_in; ix < right_in; ++ix) {
-          const std::uint8_t* source = x + ((n * pool.in_h + iy) * pool.in_w + ix) * pool.channels + c0;
-          for (std::int64_t c = 0; c < width; ++c) sums[c] += source[c];
+      const auto add = [&](auto* sums, const auto& term) {
+        for (auto iy = top_in; iy < bottom_in; ++iy) {
+          for (auto ix = left_in; ix < right_in; ++ix) {
+            const std::uint8_t* source = x + ((n * pool.in_h + iy) * pool.in_w + ix) * pool.channels + c0;
+            for (std::int64_t c = 0; c < width; ++c) sums[c] += term(source[c]);
+          }
         }
-      }
+      };
       const std::int64_t offset = ((n * pool.out_h + oy) * pool.out_w + ox) * pool.channels + c0;
-      for (std::int64_t c = 0; c < width; ++c) {
-        const float value = average(sums[c] - inside * p.x_zero_point, count, p.multiplier);
-        if (p.output_is_float) {
-          static_cast<float*>(y)[offset + c] = value;
-        } else {
-          static_cast<std::uint8_t*>(y)[offset + c] =
-              static_cast<std::uint8_t>(requantize(value, p.y_zero_point, p.y_min, p.y_max));
+      const auto store = [&](std::int32_t zero_point, const auto& mean) {
+        for (std::int64_t c = 0; c < width; ++c) {
+          if (p.output_is_float) {
+            static_cast<float*>(y)[offset + c] = mean(c);
+          } else {
+            static_cast<std::uint8_t*>(y)[offset + c] =
+                static_cast<std::uint8_t>(requantize(mean(c), zero_point, p.y_min, p.y_max));
+          }
         }
+      };
+      if (p.global) {
+        std::int32_t sums[kChunk] = {};
+        add(sums, [](std::uint8_t q) { return static_cast<std::int32_t>(q); });
+        store(p.y_zero_point, [&](std::int64_t c) {
+          return global_average(sums[c] - inside * p.x_zero_point, count, p.x_scale, p.y_scale);
+        });
+      } else {
+        float sums[kChunk] = {};
+        add(sums, [&](std::uint8_t q) { return dequantize(q, p.x_scale, p.x_zero_point); });
+        store(0, [&](std::int64_t c) { return window_average(sums[c], count, p.y_scale, p.y_zero_point); });
       }
     }
   });

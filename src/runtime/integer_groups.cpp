@@ -94,9 +94,11 @@ IntegerAverage lower_integer_average(const Graph& graph, const FusedGroup& group
   } else {
     const Shape& shape = graph.value(group.input).shape;
     result.window.kernel = {shape[2], shape[3]};
+    result.global = true;
   }
+  result.x_scale = x.scale();
+  result.y_scale = y ? y->scale() : 1.0F;
   result.x_zero_point = x.zero_point();
-  result.multiplier = x.scale() / (y ? y->scale() : 1.0F);
   result.output_is_float = !y;
   if (y) set_output(*y, {}, result.y_zero_point, result.y_min, result.y_max);
   return result;
@@ -129,18 +131,19 @@ IntegerAffine lower_integer_affine(const Graph& graph, const FusedGroup& group) 
   const QuantParams& x = *graph.value(group.input).quant;
   const QuantParams& y = *graph.value(group.output).quant;
   const auto parameter = [&](std::size_t input, std::size_t c) {
-    return static_cast<double>(graph.value(node.inputs[input]).constant->data<float>()[c]);
+    return graph.value(node.inputs[input]).constant->data<float>()[c];
   };
-  const double epsilon = node.as<BatchNormAttributes>().epsilon;
+  const float epsilon = node.as<BatchNormAttributes>().epsilon;
   const auto channels = static_cast<std::size_t>(graph.value(node.inputs[1]).shape[0]);
   IntegerAffine result;
   for (std::size_t c = 0; c < channels; ++c) {
-    const double factor = parameter(1, c) / std::sqrt(parameter(4, c) + epsilon);
-    const double shift = parameter(2, c) - parameter(3, c) * factor;
-    result.multiplier.push_back(static_cast<float>(factor * static_cast<double>(x.scale()) / y.scale()));
-    result.offset.push_back(static_cast<float>(shift / y.scale()));
+    const float factor = 1.0F / std::sqrt(parameter(4, c) + epsilon) * parameter(1, c);
+    result.factor.push_back(factor);
+    result.offset.push_back(parameter(2, c) - parameter(3, c) * factor);
   }
+  result.x_scale = x.scale();
   result.x_zero_point = x.zero_point();
+  result.y_scale = y.scale();
   set_output(y, activation_bounds(graph, group), result.y_zero_point, result.y_min, result.y_max);
   return result;
 }

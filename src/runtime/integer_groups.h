@@ -29,8 +29,10 @@ struct IntegerConv {
 
 struct IntegerAverage {
   PoolAttributes window;
+  bool global = false;  ///< One window is the whole image.
+  float x_scale = 1;
+  float y_scale = 1;  ///< 1 where the output is float.
   std::int32_t x_zero_point = 0;
-  float multiplier = 0;  ///< scale_x / scale_y, or scale_x where the output is float.
   bool output_is_float = false;
   std::int32_t y_zero_point = 0;
   std::int32_t y_min = 0, y_max = 255;
@@ -49,8 +51,9 @@ struct IntegerBinary {
 
 /// A BatchNormalization that could not be folded, with an activation behind it: by channel.
 struct IntegerAffine {
-  std::vector<float> multiplier;  ///< scale / sqrt(variance + epsilon) * scale_x / scale_y
-  std::vector<float> offset;      ///< In units of the output.
+  std::vector<float> factor;  ///< 1 / sqrt(variance + epsilon) * scale
+  std::vector<float> offset;  ///< bias - mean * factor
+  float x_scale = 1, y_scale = 1;
   std::int32_t x_zero_point = 0;
   std::int32_t y_zero_point = 0;
   std::int32_t y_min = 0, y_max = 255;
@@ -82,10 +85,21 @@ IntegerTable lower_integer_rescale(const QuantParams& from, const QuantParams& t
 /// (kPerTensor: nowhere), or nothing if it is no such function.
 std::optional<int> table_axis(const Graph& graph, const Node& node);
 
-/// Mean of `count` values from their sum, in units of the output: two float32 operations after the
-/// conversions.
-inline float average(std::int32_t sum, std::int32_t count, float multiplier) {
-  return static_cast<float>(sum) * (multiplier / static_cast<float>(count));
+/// Mean of the `count` values of an image from their sum less zero points, in units of the output.
+inline float global_average(std::int32_t sum, std::int32_t count, float x_scale, float y_scale) {
+  return static_cast<float>(sum) * (x_scale / (y_scale * static_cast<float>(count)));
+}
+
+/// Mean of a window from the float32 sum of its dequantized values, in units of the output with its zero
+/// point in it: round and saturate the result.
+inline float window_average(float sum, std::int32_t count, float y_scale, std::int32_t y_zero_point) {
+  return sum / static_cast<float>(count) / y_scale + static_cast<float>(y_zero_point);
+}
+
+/// A batch norm of one integer, in units of the output: five float32 operations after the conversion.
+inline float batch_norm(std::int32_t q, std::int32_t zero_point, float x_scale, float factor, float offset,
+                        float y_scale) {
+  return (dequantize(q, x_scale, zero_point) * factor + offset) / y_scale;
 }
 
 }  // namespace octavo

@@ -66,18 +66,23 @@ Tensor integer_average(const IntegerAverage& p, const Tensor& x, const Shape& sh
   for_each_output(
       shape, [&](std::size_t i, std::int64_t b, std::int64_t c, std::int64_t oy, std::int64_t ox) {
         std::int32_t sum = 0;
+        float real_sum = 0;
         std::int32_t count = 0;
         for_each_tap(window, x.shape(), oy, ox, [&](auto, auto, auto iy, auto ix, bool inside) {
           const bool padded = iy < x.dim(2) + p.window.pads[2] && ix < x.dim(3) + p.window.pads[3];
           if (inside || (p.window.count_include_pad && padded)) ++count;
-          if (inside) sum += x.data<std::uint8_t>()[at(x.shape(), b, c, iy, ix)] - p.x_zero_point;
+          if (!inside) return;
+          const std::int32_t q = x.data<std::uint8_t>()[at(x.shape(), b, c, iy, ix)];
+          sum += q - p.x_zero_point;
+          real_sum += dequantize(q, p.x_scale, p.x_zero_point);
         });
-        const float real_y = average(sum, count, p.multiplier);
+        const float real_y = p.global ? global_average(sum, count, p.x_scale, p.y_scale)
+                                      : window_average(real_sum, count, p.y_scale, p.y_zero_point);
         if (p.output_is_float) {
           y.data<float>()[i] = real_y;
         } else {
           y.data<std::uint8_t>()[i] =
-              static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
+              static_cast<std::uint8_t>(requantize(real_y, p.global ? p.y_zero_point : 0, p.y_min, p.y_max));
         }
       });
   return y;
@@ -105,7 +110,7 @@ Tensor integer_affine(const IntegerAffine& p, const Tensor& x) {
   for_each_element(x.shape(), [&](std::size_t i, const std::vector<std::int64_t>& index) {
     const auto c = static_cast<std::size_t>(index[1]);
     const std::int32_t q = x.data<std::uint8_t>()[i];
-    const float real_y = std::fma(static_cast<float>(q - p.x_zero_point), p.multiplier[c], p.offset[c]);
+    const float real_y = batch_norm(q, p.x_zero_point, p.x_scale, p.factor[c], p.offset[c], p.y_scale);
     y.data<std::uint8_t>()[i] =
         static_cast<std::uint8_t>(requantize(real_y, p.y_zero_point, p.y_min, p.y_max));
   });
