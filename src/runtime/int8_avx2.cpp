@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 #include "runtime/int8_kernels.h"
 
@@ -76,6 +77,8 @@ __m256 rescaled(const std::int32_t* sums, __m256 bias, __m256 multiplier) {
 }
 
 struct Avx2 {
+  using Activation = std::int16_t;
+  using Weight = std::int16_t;
   static constexpr std::int64_t kRows = 6;
 
   static void widen(std::int16_t* target, const std::uint8_t* source, std::int64_t count) {
@@ -212,6 +215,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
       return run_depthwise(conv, batch, x, y, threads);
     case Int8Conv::Algorithm::kDirect:
       return run_conv<Avx2>(conv, batch, x, other, y, threads);
+    case Int8Conv::Algorithm::kDirectQuads:
+      throw Error(ErrorCode::kInternal, "int8 avx2", "weights are packed for vpdpbusd");
   }
 }
 
@@ -219,6 +224,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
 
 const Int8Kernels& int8_kernels_avx2() {
   static constexpr Int8Kernels kTable{.isa = "avx2",
+                                      .direct = Int8Conv::Algorithm::kDirect,
+                                      .direct_products_per_cycle = 32,  // Two vpmaddwd.
                                       .winograd = true,
                                       .conv = conv,
                                       .max_pool = max_pool,

@@ -93,7 +93,7 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
     DepthwiseBlock block{.taps = taps.data(),
                          .pairs = (count + 1) / 2,
                          .step = w.strides[1] * channels,
-                         .weights = conv.weights.data(),
+                         .weights = conv.weights.data<std::int16_t>(),
                          .bias = {},
                          .multiplier = {}};
     for (std::int64_t channel = 0; channel < channels; channel += kDepthwiseBlock) {

@@ -16,23 +16,27 @@ namespace {
 #include "runtime/int8_depthwise_loops.h"
 #include "runtime/int8_elementwise_loops.h"
 
+/// For weights in pairs (int16) and in quads (int8) of k.
+template <typename ActivationType, typename WeightType>
 struct Generic {
+  using Activation = ActivationType;
+  using Weight = WeightType;
   static constexpr std::int64_t kRows = 4;
 
-  static void widen(std::int16_t* target, const std::uint8_t* source, std::int64_t count) {
+  static void widen(Activation* target, const std::uint8_t* source, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) target[i] = source[i];
   }
 
-  static void tile(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const std::int16_t* b,
+  static void tile(const Activation* a, std::int64_t stride, std::int64_t steps, const Weight* b,
                    std::int32_t* sums, std::int64_t rows) {
+    constexpr std::int64_t kDepth = kPackedDepth<Weight>;
     std::fill_n(sums, rows * Int8Conv::kPanel, 0);
-    for (std::int64_t p = 0; p < pairs; ++p) {
+    for (std::int64_t s = 0; s < steps; ++s) {
       for (std::int64_t r = 0; r < rows; ++r) {
-        const std::int32_t a0 = a[r * stride + 2 * p];
-        const std::int32_t a1 = a[r * stride + 2 * p + 1];
+        const Activation* x = a + r * stride + s * kDepth;
         for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) {
-          const std::int16_t* w = b + (p * Int8Conv::kPanel + j) * 2;
-          sums[r * Int8Conv::kPanel + j] += a0 * w[0] + a1 * w[1];
+          const Weight* w = b + (s * Int8Conv::kPanel + j) * kDepth;
+          for (std::int64_t i = 0; i < kDepth; ++i) sums[r * Int8Conv::kPanel + j] += x[i] * w[i];
         }
       }
     }
@@ -49,6 +53,7 @@ struct Generic {
 void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, void* y, int threads) {
   const auto& w = conv.window;
   const std::int64_t taps = w.kernel[0] * w.kernel[1];
+  const auto* const weights = conv.weights.data<std::int16_t>();
   for_each_padded_line(conv, batch, x, threads, [&](std::int64_t line, const std::uint8_t* const* rows) {
     for (std::int64_t ox = 0; ox < conv.out_w; ++ox) {
       for (std::int64_t first = 0; first < conv.c_out; first += Int8Conv::kPanel) {
@@ -58,7 +63,7 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
           const std::int64_t column = ox * w.strides[1] + tap % w.kernel[1] * w.dilations[1];
           const std::uint8_t* pixel = rows[tap / w.kernel[1]] + column * conv.c_in + first;
           for (std::int64_t j = 0; j < width; ++j)
-            sums[j] += pixel[j] * conv.weights[depthwise_offset((taps + 1) / 2, first + j, tap)];
+            sums[j] += pixel[j] * weights[depthwise_offset((taps + 1) / 2, first + j, tap)];
         }
         finish_scalar(conv, first / Int8Conv::kPanel, sums, width, nullptr, y,
                       (line * conv.out_w + ox) * conv.c_out + first);
@@ -71,8 +76,10 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
           int threads) {
   if (conv.algorithm == Int8Conv::Algorithm::kDepthwise) {
     run_depthwise(conv, batch, x, y, threads);
+  } else if (conv.algorithm == Int8Conv::Algorithm::kDirectQuads) {
+    run_conv<Generic<std::uint8_t, std::int8_t>>(conv, batch, x, other, y, threads);
   } else {
-    run_conv<Generic>(conv, batch, x, other, y, threads);
+    run_conv<Generic<std::int16_t, std::int16_t>>(conv, batch, x, other, y, threads);
   }
 }
 
@@ -80,6 +87,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
 
 const Int8Kernels& int8_kernels_generic() {
   static constexpr Int8Kernels kTable{.isa = "generic",
+                                      .direct = Int8Conv::Algorithm::kDirect,
+                                      .direct_products_per_cycle = 4,
                                       .winograd = false,
                                       .conv = conv,
                                       .max_pool = max_pool,

@@ -9,15 +9,18 @@
 namespace octavo {
 namespace {
 
+template <typename Weight>
 void pack_direct(const IntegerConv& conv, Int8Conv& result) {
   const std::int64_t group_in = conv.c_in / conv.window.group;
   const std::int64_t group_out = conv.c_out / conv.window.group;
   const std::int64_t merged = conv.window.group / result.window.group;
   const std::int64_t merged_out = group_out * merged;
   const std::int64_t taps = conv.window.kernel[0] * conv.window.kernel[1];
-  const std::int64_t pairs = (result.k + 1) / 2;
-  result.weights.assign(
-      static_cast<std::size_t>(result.window.group * result.panels * pairs * 2 * Int8Conv::kPanel), 0);
+  constexpr std::int64_t kDepth = kPackedDepth<Weight>;
+  const std::int64_t steps = (result.k + kDepth - 1) / kDepth;
+  result.weights =
+      PackedWeights::zeros<Weight>(result.window.group * result.panels * steps * kDepth * Int8Conv::kPanel);
+  auto* const target = result.weights.data<Weight>();
   const auto source = conv.weight.data<std::int8_t>();
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
     const std::int64_t panel = m / merged_out * result.panels + m % merged_out / Int8Conv::kPanel;
@@ -25,7 +28,8 @@ void pack_direct(const IntegerConv& conv, Int8Conv& result) {
     const std::int64_t first = m / group_out % merged * group_in;  // Channel of the merged group.
     for (std::int64_t tap = 0; tap < taps; ++tap) {
       for (std::int64_t c = 0; c < group_in; ++c) {
-        result.weights[packed_offset(panel, pairs, tap * group_in * merged + first + c, column)] =
+        const std::int64_t k = tap * group_in * merged + first + c;
+        target[packed_offset<Weight>(panel, steps, k, column)] =
             source[static_cast<std::size_t>((m * group_in + c) * taps + tap)];
       }
     }
@@ -36,10 +40,11 @@ void pack_depthwise(const IntegerConv& conv, Int8Conv& result) {
   const std::int64_t taps = conv.window.kernel[0] * conv.window.kernel[1];
   const std::int64_t pairs = (taps + 1) / 2;
   const auto source = conv.weight.data<std::int8_t>();
-  result.weights.assign(static_cast<std::size_t>(result.panels * pairs * 2 * Int8Conv::kPanel), 0);
+  result.weights = PackedWeights::zeros<std::int16_t>(result.panels * pairs * 2 * Int8Conv::kPanel);
+  auto* const target = result.weights.data<std::int16_t>();
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
     for (std::int64_t tap = 0; tap < taps; ++tap) {
-      result.weights[depthwise_offset(pairs, m, tap)] = source[static_cast<std::size_t>(m * taps + tap)];
+      target[depthwise_offset(pairs, m, tap)] = source[static_cast<std::size_t>(m * taps + tap)];
     }
   }
 }
@@ -98,7 +103,10 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   if (depthwise) result.panels = (result.panels + 1) / 2 * 2;
   switch (algorithm) {
     case Int8Conv::Algorithm::kDirect:
-      pack_direct(conv, result);
+      pack_direct<std::int16_t>(conv, result);
+      break;
+    case Int8Conv::Algorithm::kDirectQuads:
+      pack_direct<std::int8_t>(conv, result);
       break;
     case Int8Conv::Algorithm::kDepthwise:
       pack_depthwise(conv, result);
@@ -129,18 +137,29 @@ Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv
                                    const ConvExtent& extent, std::int64_t batch) {
   using Algorithm = Int8Conv::Algorithm;
   if (depthwise_applies(conv)) return Algorithm::kDepthwise;
-  if (!kernels.winograd) return Algorithm::kDirect;
+  if (!kernels.winograd) return kernels.direct;
   const auto cost = [&](Algorithm algorithm) {
-    return winograd_cost(algorithm, conv.c_in, conv.c_out, batch, extent.out_h, extent.out_w);
+    return conv3x3_cost(kernels, algorithm, conv.c_in, conv.c_out, batch, extent.out_h, extent.out_w);
   };
-  Algorithm best = Algorithm::kDirect;
+  Algorithm best = kernels.direct;
   for (const Algorithm algorithm : {Algorithm::kWinograd2x2, Algorithm::kWinograd4x4})
     if (winograd_applies(conv, algorithm) && cost(algorithm) < cost(best)) best = algorithm;
   return best;
 }
 
+#if defined(__x86_64__)
+bool cpu_has_avx512vnni() {
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                          __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512vnni");
+  return has;
+}
+#endif
+
 const Int8Kernels& int8_kernels() {
 #if defined(__x86_64__)
+  if (cpu_has_avx512vnni()) return int8_kernels_avx512vnni();
   static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (avx2) return int8_kernels_avx2();
 #endif

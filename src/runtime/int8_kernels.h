@@ -7,10 +7,35 @@
 #include <optional>
 #include <vector>
 
+#include "octavo/core/tensor.h"
 #include "runtime/integer_groups.h"
 #include "runtime/walk.h"
 
 namespace octavo {
+
+/// Numbers in the order in which a kernel reads them, from the start of a cache line on.
+class PackedWeights {
+ public:
+  /// `count` zeros.
+  template <typename T>
+  static PackedWeights zeros(std::int64_t count) {
+    PackedWeights result;
+    result.bytes_ = Tensor({count * static_cast<std::int64_t>(sizeof(T))}, DType::kInt8);
+    return result;
+  }
+  template <typename T>
+  T* data() {
+    return reinterpret_cast<T*>(bytes_.raw());
+  }
+  template <typename T>
+  const T* data() const {
+    return reinterpret_cast<const T*>(bytes_.raw());
+  }
+  std::size_t size_bytes() const { return bytes_.size_bytes(); }
+
+ private:
+  Tensor bytes_;
+};
 
 /// A convolution (or matrix product) ready to run: geometry, packed weights and epilogue constants.
 struct Int8Conv {
@@ -18,19 +43,25 @@ struct Int8Conv {
   std::int64_t c_in = 0, c_out = 0;
   ConvAttributes window;  ///< Groups of few channels are merged into one whose weights hold zeros.
 
-  // Weights as int16 so that a multiply-add of pairs is exact: no saturation on any CPU.
-  // [group][panel of kPanel output channels][pair of k][channel in panel][2], k running over (ky, kx,
-  // channel).
-  static constexpr std::int64_t kPanel = 16;
-  std::vector<std::int16_t> weights;
-  std::int64_t k = 0;       ///< kH * kW * c_in / group
-  std::int64_t panels = 0;  ///< Per group.
+  static constexpr std::int64_t kPanel = 16;  ///< Output channels that kernels make together.
+  PackedWeights weights;                      ///< What they hold: Algorithm.
+  std::int64_t k = 0;                         ///< kH * kW * c_in / group
+  std::int64_t panels = 0;                    ///< Per group.
   // Per group and panel, padded to whole panels.
   std::vector<float> bias;
   std::vector<float> multiplier;
 
-  /// How the weights are packed. All ways give the same bits.
-  enum class Algorithm { kDirect, kWinograd2x2, kWinograd4x4, kDepthwise };
+  /// All ways give the same bits. A table of kernels runs one of the direct ones.
+  enum class Algorithm {
+    /// Weights as int16, so that a multiply-add of pairs (vpmaddwd) is exact, in pairs of k, which runs over
+    /// (ky, kx, channel): packed_offset<std::int16_t>() in each panel of each group.
+    kDirect,
+    /// The same as int8, in quads of k: for vpdpbusd, which sums four products of bytes exactly.
+    kDirectQuads,
+    kWinograd2x2,  ///< int16: int8_winograd.h.
+    kWinograd4x4,  ///< int16: int8_winograd.h.
+    kDepthwise,    ///< int16: depthwise_offset().
+  };
   Algorithm algorithm = Algorithm::kDirect;
   /// The output is reduced by a 2x2, stride 2 max pool before it is rounded: y is [batch, out_h / 2, out_w /
   /// 2, c_out]. Rounding is monotone, so this equals pooling the rounded integers.
@@ -63,10 +94,18 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
 /// True for one filter a channel.
 bool depthwise_applies(const IntegerConv& conv);
 
-/// Where a matrix [k][column] spread over panels has its element (k, column of the panel); pairs: of k.
-inline std::size_t packed_offset(std::int64_t panel, std::int64_t pairs, std::int64_t k,
-                                 std::int64_t column) {
-  return static_cast<std::size_t>(((panel * pairs + k / 2) * Int8Conv::kPanel + column) * 2 + k % 2);
+/// How many of k lie beside each other in packed weights of type Weight: as many as one int32 sum takes in at
+/// a time.
+template <typename Weight>
+inline constexpr std::int64_t kPackedDepth = 4 / sizeof(Weight);
+
+/// Where a matrix [k][column] spread over panels has its element (k, column of the panel): [panel][step of
+/// k][column][kPackedDepth].
+template <typename Weight>
+std::size_t packed_offset(std::int64_t panel, std::int64_t steps, std::int64_t k, std::int64_t column) {
+  constexpr std::int64_t kDepth = kPackedDepth<Weight>;
+  const std::int64_t row = (panel * steps + k / kDepth) * Int8Conv::kPanel + column;
+  return static_cast<std::size_t>(row * kDepth + k % kDepth);
 }
 
 /// Depthwise weights come in blocks of so many channels: [block][pair of taps][4][half of the block][4
@@ -89,7 +128,9 @@ inline constexpr std::size_t kReadSlack = 64;
 
 struct Int8Kernels {
   const char* isa;
-  bool winograd;  ///< Runs Winograd's algorithms too.
+  Int8Conv::Algorithm direct;        ///< The direct algorithm that it runs.
+  double direct_products_per_cycle;  ///< What that multiplies at best on one core.
+  bool winograd;                     ///< Runs Winograd's algorithms too.
   /// y: uint8, or float where the convolution says so. `other`: the addition's other operand, laid out like
   /// y.
   void (*conv)(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
@@ -119,10 +160,14 @@ struct Int8Kernels {
 Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv& conv,
                                    const ConvExtent& extent, std::int64_t batch);
 
-/// Portable C++.
+/// Portable C++; runs both direct algorithms.
 const Int8Kernels& int8_kernels_generic();
 /// AVX2 and FMA.
 const Int8Kernels& int8_kernels_avx2();
+/// AVX-512 F, BW, DQ, VL and VNNI.
+const Int8Kernels& int8_kernels_avx512vnni();
+/// x86-64 alone has this function and the two tables above it.
+bool cpu_has_avx512vnni();
 /// The best table that this CPU runs.
 const Int8Kernels& int8_kernels();
 

@@ -37,16 +37,16 @@ inline bool pointwise(const Int8Conv& conv) {
   return one && !conv.pool2x2 && conv.out_h == conv.in_h && conv.out_w == conv.in_w;
 }
 
-/// Rows of the convolution seen as a matrix product: one row an output pixel, k columns, int16, padding
-/// written out. `Widen(dst, src, n)` copies n bytes as int16 and may write up to 15 elements and read 15
-/// bytes too far.
-template <typename Widen>
+/// Rows of the convolution seen as a matrix product: one row an output pixel, k columns, padding written out.
+/// `Widen(dst, src, n)` copies n bytes as Activation and may write up to 15 elements and read 15 bytes too
+/// far.
+template <typename Activation, typename Widen>
 void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, std::int64_t first_row,
-               std::int64_t rows, std::int16_t* packed, std::int64_t stride, const Widen& widen) {
+               std::int64_t rows, Activation* packed, std::int64_t stride, const Widen& widen) {
   const auto& w = conv.window;
   const std::int64_t channels = conv.c_in / w.group;
-  const auto fill = [&](std::int16_t* target, std::int64_t count) {
-    std::fill_n(target, count, static_cast<std::int16_t>(conv.x_zero_point));
+  const auto fill = [&](Activation* target, std::int64_t count) {
+    std::fill_n(target, count, static_cast<Activation>(conv.x_zero_point));
   };
   // Taps beside each other are beside each other in memory too: copy a whole row of the window at once.
   const bool contiguous = w.dilations[1] == 1 && w.group == 1;
@@ -61,7 +61,7 @@ void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, 
     advance(conv, first_row + r + 1, next);
     const std::uint8_t* image = x + n * (conv.in_h * conv.in_w * conv.c_in);
     const std::int64_t x0 = ox * w.strides[1] - w.pads[1];
-    std::int16_t* target = packed + r * stride;
+    Activation* target = packed + r * stride;
     for (std::int64_t ky = 0; ky < w.kernel[0]; ++ky) {
       const std::int64_t iy = oy * w.strides[0] - w.pads[0] + ky * w.dilations[0];
       if (iy < 0 || iy >= conv.in_h) {
@@ -115,43 +115,54 @@ void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int 
 }
 
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
-/// channels over it. `Isa::tile(a, stride, pairs, b, sums, rows)` makes up to kRows x 16 int32 sums;
-/// `Isa::finish` stores rows of outputs.
+/// channels over it. `Isa::tile(a, stride, steps, b, sums, rows)` makes up to kRows x 16 int32 sums, each
+/// step of k taking as many as lie beside each other in the packed weights; `Isa::finish` stores rows of
+/// outputs.
 template <typename Isa>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
               void* y, int threads) {
+  using Activation = typename Isa::Activation;
+  using Weight = typename Isa::Weight;
+  constexpr std::int64_t kDepth = kPackedDepth<Weight>;
   constexpr std::int64_t kRows = Isa::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   const std::int64_t rows =
       conv.pool2x2 ? batch * (conv.out_h / 2) * (conv.out_w / 2) * 4 : batch * conv.out_h * conv.out_w;
-  const std::int64_t pairs = (conv.k + 1) / 2;
-  const std::int64_t stride = (pairs * 2 + 15) / 16 * 16 + 16;
+  const std::int64_t steps = (conv.k + kDepth - 1) / kDepth;
+  // Rows of bytes that lie in the input one after the other are read there.
+  const bool in_place = sizeof(Activation) == 1 && pointwise(conv);
+  const std::int64_t stride = in_place ? conv.c_in : (steps * kDepth + 15) / 16 * 16 + 16;
   // A block of packed rows takes part of the L2 cache and leaves room for a panel of weights.
   constexpr std::int64_t kBlockBytes = 160 * 1024;
-  const std::int64_t fitting = kBlockBytes / (stride * 2) / kGroup * kGroup;
+  const std::int64_t fitting =
+      kBlockBytes / (stride * static_cast<std::int64_t>(sizeof(Activation))) / kGroup * kGroup;
   const std::int64_t block = std::clamp<std::int64_t>(fitting, kGroup, 24 * kGroup);
   const std::int64_t out_group = conv.c_out / conv.window.group;
 
   const auto work = [&](std::int64_t unit_begin, std::int64_t unit_end, std::int64_t panel_begin,
                         std::int64_t panel_end) {
-    thread_local std::vector<std::int16_t> packed;
-    packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
+    thread_local std::vector<Activation> packed;
+    if (!in_place) packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
     alignas(64) std::int32_t sums[kGroup * kPanel];
     for (std::int64_t first = unit_begin * window; first < unit_end * window; first += block) {
       const std::int64_t count = std::min(block, unit_end * window - first);
       for (std::int64_t group = 0; group < conv.window.group; ++group) {
-        pack_rows(conv, group, x, first, count, packed.data(), stride, Isa::widen);
+        const Activation* a = packed.data();
+        if constexpr (sizeof(Activation) == 1) {
+          if (in_place) a = x + first * stride;
+        }
+        if (!in_place) pack_rows(conv, group, x, first, count, packed.data(), stride, Isa::widen);
         for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
           const std::int64_t index = group * conv.panels + panel;
-          const std::int16_t* b = conv.weights.data() + index * pairs * 2 * kPanel;
+          const Weight* b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
           const std::int64_t channel = group * out_group + panel * kPanel;
           const std::int64_t width = std::min(kPanel, out_group - panel * kPanel);
           for (std::int64_t r = 0; r < count; r += kGroup) {
             const std::int64_t height = std::min(kGroup, count - r);
             for (std::int64_t i = 0; i < height; i += kRows) {
-              Isa::tile(packed.data() + (r + i) * stride, stride, pairs, b, sums + i * kPanel,
+              Isa::tile(a + (r + i) * stride, stride, steps, b, sums + i * kPanel,
                         std::min(kRows, height - i));
             }
             for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {

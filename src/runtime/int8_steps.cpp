@@ -27,8 +27,7 @@ const char* kernel_name(Int8Conv::Algorithm algorithm) {
 std::unique_ptr<Step> make_int8_conv_step(const std::string& kernel, std::shared_ptr<const Int8Conv> conv,
                                           std::int64_t batch, BufferId x, BufferId other, BufferId y) {
   const std::string text = with_isa(kernel + kernel_name(conv->algorithm));
-  const std::size_t bytes =
-      conv->weights.size() * sizeof(std::int16_t) + 2 * conv->bias.size() * sizeof(float);
+  const std::size_t bytes = conv->weights.size_bytes() + 2 * conv->bias.size() * sizeof(float);
   return function_step(
       text,
       [conv = std::move(conv), batch, x, other, y](const StepArguments& a) {

@@ -64,29 +64,30 @@ bool winograd_applies(const IntegerConv& conv, Algorithm algorithm) {
   return true;
 }
 
-double winograd_cost(Algorithm algorithm, std::int64_t c_in, std::int64_t c_out, std::int64_t batch,
-                     std::int64_t out_h, std::int64_t out_w) {
-  constexpr double kProductsPerCycle = 32;     // Two vpmaddwd.
-  constexpr double kBytesPerCycle = 16;        // Of weights, from the last level of cache or memory.
-  constexpr double kNearBytes = 256.0 * 1024;  // Half of a second-level cache.
+double conv3x3_cost(const Int8Kernels& kernels, Algorithm algorithm, std::int64_t c_in, std::int64_t c_out,
+                    std::int64_t batch, std::int64_t out_h, std::int64_t out_w) {
+  constexpr double kWinogradProductsPerCycle = 32;  // Two vpmaddwd of AVX2.
+  constexpr double kBytesPerCycle = 16;             // Of weights, from the last level of cache or memory.
+  constexpr double kNearBytes = 256.0 * 1024;       // Half of a second-level cache.
   const std::int64_t side = algorithm == Algorithm::kWinograd4x4   ? 4
                             : algorithm == Algorithm::kWinograd2x2 ? 2
                                                                    : 1;
-  const std::int64_t positions = algorithm == Algorithm::kDirect ? 9 : (side + 2) * (side + 2);
+  const bool direct = side == 1;
+  const std::int64_t positions = direct ? 9 : (side + 2) * (side + 2);
   const std::int64_t tiles = batch * ((out_h + side - 1) / side) * ((out_w + side - 1) / side);
   const auto weights = static_cast<double>(positions * c_in * c_out);
-  const double bytes = 2 * weights;
-  return std::max(static_cast<double>(tiles) * weights / kProductsPerCycle,
+  const double bytes = algorithm == Algorithm::kDirectQuads ? weights : 2 * weights;
+  const double products_per_cycle = direct ? kernels.direct_products_per_cycle : kWinogradProductsPerCycle;
+  return std::max(static_cast<double>(tiles) * weights / products_per_cycle,
                   bytes > kNearBytes ? bytes / kBytesPerCycle : 0.0);
 }
 
-std::vector<std::int16_t> winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
+PackedWeights winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
   const FilterTransform& transform = transform_of(algorithm);
   const std::int64_t positions = transform.positions * transform.positions;
   const std::int64_t pairs = (conv.c_in + 1) / 2;
   const std::int64_t panels = (conv.c_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
-  std::vector<std::int16_t> result(
-      static_cast<std::size_t>(panels * positions * pairs * 2 * Int8Conv::kPanel));
+  auto result = PackedWeights::zeros<std::int16_t>(panels * positions * pairs * 2 * Int8Conv::kPanel);
   const auto source = conv.weight.data<std::int8_t>();
   std::int16_t u[kMostRows * kMostRows];
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
@@ -94,7 +95,8 @@ std::vector<std::int16_t> winograd_weights(const IntegerConv& conv, Algorithm al
     for (std::int64_t c = 0; c < conv.c_in; ++c) {
       transform_filter(transform, source.data() + (m * conv.c_in + c) * 9, u);
       for (std::int64_t position = 0; position < positions; ++position) {
-        result[packed_offset(first_panel + position, pairs, c, m % Int8Conv::kPanel)] = u[position];
+        result.data<std::int16_t>()[packed_offset<std::int16_t>(first_panel + position, pairs, c,
+                                                                m % Int8Conv::kPanel)] = u[position];
       }
     }
   }

@@ -13,14 +13,14 @@ namespace octavo {
 /// which must not wrap.
 bool winograd_applies(const IntegerConv& conv, Int8Conv::Algorithm algorithm);
 
-/// Cycles that a 3x3, stride 1 convolution takes on one core, roughly; `algorithm` may be kDirect too. The
-/// larger of two: multiplications (transforms are a like part of each way), and reading weights that no cache
-/// near the core holds.
-double winograd_cost(Int8Conv::Algorithm algorithm, std::int64_t c_in, std::int64_t c_out, std::int64_t batch,
-                     std::int64_t out_h, std::int64_t out_w);
+/// Cycles that a 3x3, stride 1 convolution takes on one core, roughly; `algorithm` may be the direct one of
+/// `kernels` too. The larger of two: multiplications (transforms are a like part of each way), and reading
+/// weights that no cache near the core holds.
+double conv3x3_cost(const Int8Kernels& kernels, Int8Conv::Algorithm algorithm, std::int64_t c_in,
+                    std::int64_t c_out, std::int64_t batch, std::int64_t out_h, std::int64_t out_w);
 
 /// G g G^T of each 3x3 filter, [panel][position][pair of channels][column][2], each row of G scaled to be
 /// whole: F(2x2): |u| <= 9 * 128, F(4x4): |u| <= 49 * 128.
-std::vector<std::int16_t> winograd_weights(const IntegerConv& conv, Int8Conv::Algorithm algorithm);
+PackedWeights winograd_weights(const IntegerConv& conv, Int8Conv::Algorithm algorithm);
 
 }  // namespace octavo

@@ -211,7 +211,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
         transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
       }
       for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-        const std::int16_t* u = conv.weights.data() + panel * kPositions * pairs * 2 * kPanel;
+        const std::int16_t* u = conv.weights.data<std::int16_t>() + panel * kPositions * pairs * 2 * kPanel;
         const std::int64_t m_plane = count * kPanel;
         for (std::int64_t position = 0; position < kPositions; ++position) {
           for (std::int64_t r = 0; r < count; r += kRows) {

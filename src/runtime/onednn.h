@@ -114,6 +114,9 @@ std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const 
                                 BufferId y, Layout& y_layout);
 /// True if this CPU multiplies u8 by s8 exactly in oneDNN's kernels (VNNI or AMX).
 bool exact_int8();
+/// True if those kernels also use instructions that ours lack: AMX, or VNNI without AVX-512. With AVX-512
+/// VNNI ours multiply as fast, take every zero point, and fuse pools and additions.
+bool faster_int8();
 
 /// The int8 convolution on oneDNN, or null where its arithmetic would differ from the contract: an output
 /// zero point (it rounds after adding it), padding with a non-zero input zero point. Buffers are NHWC.

@@ -1,4 +1,4 @@
-// The int8 convolution on oneDNN, for CPUs with VNNI or AMX.
+// The int8 convolution on oneDNN, exact on CPUs with VNNI or AMX.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +16,14 @@ bool exact_int8() {
     return isa == "amx-int8" || isa == "avx512-vnni" || isa == "avx-vnni";
   }();
   return exact;
+}
+
+bool faster_int8() {
+  static const bool faster = [] {
+    const std::string isa = cpu_isa();
+    return isa == "amx-int8" || isa == "avx-vnni";
+  }();
+  return faster;
 }
 
 std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerConv& conv, const Shape& x_shape,

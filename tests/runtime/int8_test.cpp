@@ -187,7 +187,8 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     const IntegerConv lowered = lower_integer_conv(graph, group);
     const ConvExtent extent{c.size, c.size, y.dim(2), y.dim(3)};
     const std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
-    std::vector<Int8Conv::Algorithm> algorithms{Int8Conv::Algorithm::kDirect};
+    std::vector<Int8Conv::Algorithm> algorithms{kernels.direct};
+    if (&kernels == &int8_kernels_generic()) algorithms.push_back(Int8Conv::Algorithm::kDirectQuads);
     for (const auto winograd : {Int8Conv::Algorithm::kWinograd2x2, Int8Conv::Algorithm::kWinograd4x4}) {
       if (kernels.winograd && winograd_applies(lowered, winograd)) algorithms.push_back(winograd);
     }
@@ -228,6 +229,12 @@ TEST(Int8Conv, Avx2KernelEqualsReferenceBitForBit) {
   expect_kernels_match(int8_kernels_avx2(), 1);
 }
 
+TEST(Int8Conv, Avx512VnniKernelEqualsReferenceBitForBit) {
+  if (!cpu_has_avx512vnni()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
+  expect_kernels_match(int8_kernels_avx512vnni(), 2);
+  expect_kernels_match(int8_kernels_avx512vnni(), 1);
+}
+
 /// A 3x3 convolution of `c_in` channels to 16, all of whose weights are 127, or -127 in every second filter;
 /// float sums.
 IntegerConv largest_conv(std::int64_t c_in) {
@@ -265,6 +272,28 @@ TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
   EXPECT_EQ(expected[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * kMost);
   EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd2x2), expected);
   EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd4x4), expected);
+}
+
+TEST(Int8Conv, Avx512VnniSumsOfLargestWeightsAreExact) {
+  if (!cpu_has_avx512vnni()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
+  const IntegerConv conv = largest_conv(512);
+  const std::vector<std::uint8_t> x(static_cast<std::size_t>(8 * 8 * 512) + kReadSlack, 255);
+  const auto outputs = [&](const Int8Kernels& kernels) {
+    std::vector<float> y(8 * 8 * 16);
+    kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, kernels.direct), 1, x.data(), nullptr, y.data(), 1);
+    return y;
+  };
+  const std::vector<float> actual = outputs(int8_kernels_avx512vnni());
+  EXPECT_EQ(actual[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * 512);
+  EXPECT_EQ(actual, outputs(int8_kernels_generic()));
+}
+
+TEST(Int8Conv, WinogradPaysWhereDirectMultipliesLittle) {
+  const IntegerConv conv = largest_conv(64);
+  const ConvExtent extent{32, 32, 32, 32};
+  EXPECT_EQ(best_algorithm(int8_kernels_generic(), conv, extent, 8), Int8Conv::Algorithm::kDirect);
+  EXPECT_EQ(best_algorithm(int8_kernels_avx2(), conv, extent, 8), Int8Conv::Algorithm::kWinograd4x4);
+  EXPECT_EQ(best_algorithm(int8_kernels_avx512vnni(), conv, extent, 8), Int8Conv::Algorithm::kDirectQuads);
 }
 
 TEST(Int8Conv, LargestWeightsAndActivationsDoNotSaturate) {
