@@ -91,7 +91,7 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   if (emit_onednn_conv(p, group, text, conv, x_shape, y_shape, x, y_strides)) return;
 
   const ConvExtent extent{x_shape[2], x_shape[3], y_shape[2], y_shape[3]};
-  const Int8Conv::Algorithm algorithm = best_algorithm(int8_kernels(), conv, extent, x_shape[0]);
+  const Int8Conv::Algorithm algorithm = best_algorithm(int8_kernels(), conv, extent, x_shape[0], p.weights());
   const FusedGroup* add = matrix || depthwise_applies(conv) ? nullptr : addition_that_follows(p, group);
   if (add != nullptr) return emit_conv_add(p, group, *add, conv, extent, algorithm, x, y_strides);
   const bool may_pool = algorithm != Int8Conv::Algorithm::kDepthwise && !p.observed(group.output);

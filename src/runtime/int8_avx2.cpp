@@ -22,23 +22,33 @@ namespace {
 #include "runtime/int8_depthwise_loops.h"
 #include "runtime/int8_elementwise_loops.h"
 
-/// Rows x 16 sums in 2 * Rows registers; each step multiplies one pair of k. Unrolled by the template: left
-/// to a loop over rows, GCC 12 keeps sums in memory.
-template <int Rows>
-void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const std::int16_t* b,
-               std::int32_t* sums) {
+/// 16 weights, widened where they are bytes: that costs no time, since multiplier and adder ports are busy
+/// anyway.
+__m256i wide(const std::int16_t* weights) {
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(weights));
+}
+__m256i wide(const std::int8_t* weights) {
+  return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(weights)));
+}
+
+/// Rows x 16 sums (of a row the first 8 alone where Halves is 1) in Halves * Rows registers; each step
+/// multiplies one pair of k. Unrolled by the template: left to a loop over rows, GCC 12 keeps sums in memory.
+/// On its own it has all registers: inlined, a sum ends up in memory and a step takes half as long again.
+template <int Rows, int Halves, typename Weight>
+[[gnu::noinline]] void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs,
+                                 const Weight* b, std::int32_t* sums) {
   [&]<int... Row>(std::integer_sequence<int, Row...>) {
     __m256i low[Rows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
     __m256i high[Rows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
     for (std::int64_t p = 0; p < pairs; ++p) {
-      const __m256i b0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * 32));
-      const __m256i b1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * 32 + 16));
+      const __m256i b0 = wide(b + p * 32);
+      const __m256i b1 = Halves > 1 ? wide(b + p * 32 + 16) : b0;
       const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
         std::int32_t pair = 0;
         std::memcpy(&pair, row + 2 * p, sizeof(pair));
         const __m256i x = _mm256_set1_epi32(pair);
         first = _mm256_add_epi32(first, _mm256_madd_epi16(x, b0));
-        second = _mm256_add_epi32(second, _mm256_madd_epi16(x, b1));
+        if (Halves > 1) second = _mm256_add_epi32(second, _mm256_madd_epi16(x, b1));
       };
       (step(a + Row * stride, low[Row], high[Row]), ...);
     }
@@ -49,6 +59,25 @@ void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, c
     (store(sums + Row * 16, low[Row], high[Row]), ...);
   }
   (std::make_integer_sequence<int, Rows>{});
+}
+
+template <int Halves, typename Weight>
+void tile_of(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const Weight* b,
+             std::int32_t* sums, std::int64_t rows) {
+  switch (rows) {
+    case 6:
+      return tile_rows<6, Halves>(a, stride, pairs, b, sums);
+    case 5:
+      return tile_rows<5, Halves>(a, stride, pairs, b, sums);
+    case 4:
+      return tile_rows<4, Halves>(a, stride, pairs, b, sums);
+    case 3:
+      return tile_rows<3, Halves>(a, stride, pairs, b, sums);
+    case 2:
+      return tile_rows<2, Halves>(a, stride, pairs, b, sums);
+    default:
+      return tile_rows<1, Halves>(a, stride, pairs, b, sums);
+  }
 }
 
 /// The end of requantize() for integers already rounded: zero point, saturation and the range of the output.
@@ -79,6 +108,7 @@ __m256 rescaled(const std::int32_t* sums, __m256 bias, __m256 multiplier) {
 struct Avx2 {
   using Activation = std::int16_t;
   using Weight = std::int16_t;
+  static constexpr std::int64_t kDepth = 2;
   static constexpr std::int64_t kRows = 6;
 
   static void widen(std::int16_t* target, const std::uint8_t* source, std::int64_t count) {
@@ -88,21 +118,13 @@ struct Avx2 {
     }
   }
 
-  static void tile(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const std::int16_t* b,
-                   std::int32_t* sums, std::int64_t rows) {
-    switch (rows) {
-      case 6:
-        return tile_rows<6>(a, stride, pairs, b, sums);
-      case 5:
-        return tile_rows<5>(a, stride, pairs, b, sums);
-      case 4:
-        return tile_rows<4>(a, stride, pairs, b, sums);
-      case 3:
-        return tile_rows<3>(a, stride, pairs, b, sums);
-      case 2:
-        return tile_rows<2>(a, stride, pairs, b, sums);
-      default:
-        return tile_rows<1>(a, stride, pairs, b, sums);
+  template <typename Weight>
+  static void tile(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const Weight* b,
+                   std::int32_t* sums, std::int64_t rows, std::int64_t width) {
+    if (width > Int8Conv::kPanel / 2) {
+      tile_of<2>(a, stride, pairs, b, sums, rows);
+    } else {
+      tile_of<1>(a, stride, pairs, b, sums, rows);
     }
   }
 
@@ -201,6 +223,10 @@ struct Avx2 {
   }
 };
 
+struct Avx2Narrow : Avx2 {
+  using Weight = std::int8_t;
+};
+
 #include "runtime/int8_depthwise_avx2.h"
 #include "runtime/int8_winograd_avx2.h"
 
@@ -213,8 +239,10 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
       return run_winograd<Winograd4x4>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDepthwise:
       return run_depthwise(conv, batch, x, y, threads);
-    case Int8Conv::Algorithm::kDirect:
+    case Int8Conv::Algorithm::kDirectPairs:
       return run_conv<Avx2>(conv, batch, x, other, y, threads);
+    case Int8Conv::Algorithm::kDirectNarrowPairs:
+      return run_conv<Avx2Narrow>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDirectQuads:
       throw Error(ErrorCode::kInternal, "int8 avx2", "weights are packed for vpdpbusd");
   }
@@ -224,7 +252,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
 
 const Int8Kernels& int8_kernels_avx2() {
   static constexpr Int8Kernels kTable{.isa = "avx2",
-                                      .direct = Int8Conv::Algorithm::kDirect,
+                                      .direct = Int8Conv::Algorithm::kDirectPairs,
+                                      .direct_few = Int8Conv::Algorithm::kDirectNarrowPairs,
                                       .direct_products_per_cycle = 32,  // Two vpmaddwd.
                                       .winograd = true,
                                       .conv = conv,

@@ -76,6 +76,7 @@ struct Range {
 struct Avx512Vnni {
   using Activation = std::uint8_t;
   using Weight = std::int8_t;
+  static constexpr std::int64_t kDepth = 4;
   // Chains enough to hide five cycles of latency on two ports; divides the rows of 224, 112, ..., 14 pixels.
   static constexpr std::int64_t kRows = 14;
 
@@ -87,7 +88,7 @@ struct Avx512Vnni {
   }
 
   static void tile(const std::uint8_t* a, std::int64_t stride, std::int64_t quads, const std::int8_t* b,
-                   std::int32_t* sums, std::int64_t rows) {
+                   std::int32_t* sums, std::int64_t rows, std::int64_t /*width*/) {
     static constexpr auto kTiles = []<int... Row>(std::integer_sequence<int, Row...>) {
       return std::array{tile_rows<Row + 1>...};
     }
@@ -161,6 +162,7 @@ const Int8Kernels& int8_kernels_avx512vnni() {
   static constexpr Int8Kernels kTable{
       .isa = "avx512-vnni",
       .direct = Int8Conv::Algorithm::kDirectQuads,
+      .direct_few = Int8Conv::Algorithm::kDirectQuads,
       // Two vpdpbusd of 64 bytes. Some CPUs do one a cycle, half as much: what Winograd on AVX2 reaches in
       // practice, its transforms included, is no more.
       .direct_products_per_cycle = 128,

@@ -16,11 +16,12 @@ namespace {
 #include "runtime/int8_depthwise_loops.h"
 #include "runtime/int8_elementwise_loops.h"
 
-/// For weights in pairs (int16) and in quads (int8) of k.
-template <typename ActivationType, typename WeightType>
+/// For weights in pairs and in quads of k.
+template <typename ActivationType, typename WeightType, std::int64_t Depth>
 struct Generic {
   using Activation = ActivationType;
   using Weight = WeightType;
+  static constexpr std::int64_t kDepth = Depth;
   static constexpr std::int64_t kRows = 4;
 
   static void widen(Activation* target, const std::uint8_t* source, std::int64_t count) {
@@ -28,8 +29,7 @@ struct Generic {
   }
 
   static void tile(const Activation* a, std::int64_t stride, std::int64_t steps, const Weight* b,
-                   std::int32_t* sums, std::int64_t rows) {
-    constexpr std::int64_t kDepth = kPackedDepth<Weight>;
+                   std::int32_t* sums, std::int64_t rows, std::int64_t /*width*/) {
     std::fill_n(sums, rows * Int8Conv::kPanel, 0);
     for (std::int64_t s = 0; s < steps; ++s) {
       for (std::int64_t r = 0; r < rows; ++r) {
@@ -77,9 +77,9 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
   if (conv.algorithm == Int8Conv::Algorithm::kDepthwise) {
     run_depthwise(conv, batch, x, y, threads);
   } else if (conv.algorithm == Int8Conv::Algorithm::kDirectQuads) {
-    run_conv<Generic<std::uint8_t, std::int8_t>>(conv, batch, x, other, y, threads);
+    run_conv<Generic<std::uint8_t, std::int8_t, 4>>(conv, batch, x, other, y, threads);
   } else {
-    run_conv<Generic<std::int16_t, std::int16_t>>(conv, batch, x, other, y, threads);
+    run_conv<Generic<std::int16_t, std::int16_t, 2>>(conv, batch, x, other, y, threads);
   }
 }
 
@@ -87,7 +87,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
 
 const Int8Kernels& int8_kernels_generic() {
   static constexpr Int8Kernels kTable{.isa = "generic",
-                                      .direct = Int8Conv::Algorithm::kDirect,
+                                      .direct = Int8Conv::Algorithm::kDirectPairs,
+                                      .direct_few = Int8Conv::Algorithm::kDirectPairs,
                                       .direct_products_per_cycle = 4,
                                       .winograd = false,
                                       .conv = conv,

@@ -10,16 +10,15 @@ namespace octavo {
 namespace {
 
 template <typename Weight>
-void pack_direct(const IntegerConv& conv, Int8Conv& result) {
+void pack_direct(const IntegerConv& conv, std::int64_t depth, Int8Conv& result) {
   const std::int64_t group_in = conv.c_in / conv.window.group;
   const std::int64_t group_out = conv.c_out / conv.window.group;
   const std::int64_t merged = conv.window.group / result.window.group;
   const std::int64_t merged_out = group_out * merged;
   const std::int64_t taps = conv.window.kernel[0] * conv.window.kernel[1];
-  constexpr std::int64_t kDepth = kPackedDepth<Weight>;
-  const std::int64_t steps = (result.k + kDepth - 1) / kDepth;
+  const std::int64_t steps = (result.k + depth - 1) / depth;
   result.weights =
-      PackedWeights::zeros<Weight>(result.window.group * result.panels * steps * kDepth * Int8Conv::kPanel);
+      PackedWeights::zeros<Weight>(result.window.group * result.panels * steps * depth * Int8Conv::kPanel);
   auto* const target = result.weights.data<Weight>();
   const auto source = conv.weight.data<std::int8_t>();
   for (std::int64_t m = 0; m < conv.c_out; ++m) {
@@ -29,7 +28,7 @@ void pack_direct(const IntegerConv& conv, Int8Conv& result) {
     for (std::int64_t tap = 0; tap < taps; ++tap) {
       for (std::int64_t c = 0; c < group_in; ++c) {
         const std::int64_t k = tap * group_in * merged + first + c;
-        target[packed_offset<Weight>(panel, steps, k, column)] =
+        target[packed_offset(depth, panel, steps, k, column)] =
             source[static_cast<std::size_t>((m * group_in + c) * taps + tap)];
       }
     }
@@ -102,11 +101,14 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.panels = (group_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
   if (depthwise) result.panels = (result.panels + 1) / 2 * 2;
   switch (algorithm) {
-    case Int8Conv::Algorithm::kDirect:
-      pack_direct<std::int16_t>(conv, result);
+    case Int8Conv::Algorithm::kDirectPairs:
+      pack_direct<std::int16_t>(conv, 2, result);
+      break;
+    case Int8Conv::Algorithm::kDirectNarrowPairs:
+      pack_direct<std::int8_t>(conv, 2, result);
       break;
     case Int8Conv::Algorithm::kDirectQuads:
-      pack_direct<std::int8_t>(conv, result);
+      pack_direct<std::int8_t>(conv, 4, result);
       break;
     case Int8Conv::Algorithm::kDepthwise:
       pack_depthwise(conv, result);
@@ -133,15 +135,22 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   return result;
 }
 
+Int8Conv::Algorithm direct_algorithm(const Int8Kernels& kernels, std::int64_t rows) {
+  // A core multiplies 32 pairs in the time in which 8 to 16 bytes come from the last cache, 3 or so from
+  // memory.
+  constexpr std::int64_t kFewRows = 64;
+  return rows <= kFewRows ? kernels.direct_few : kernels.direct;
+}
+
 Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv& conv,
-                                   const ConvExtent& extent, std::int64_t batch) {
+                                   const ConvExtent& extent, std::int64_t batch, std::int64_t model_weights) {
   using Algorithm = Int8Conv::Algorithm;
   if (depthwise_applies(conv)) return Algorithm::kDepthwise;
-  if (!kernels.winograd) return kernels.direct;
+  Algorithm best = direct_algorithm(kernels, batch * extent.out_h * extent.out_w);
+  if (!kernels.winograd) return best;
   const auto cost = [&](Algorithm algorithm) {
-    return conv3x3_cost(kernels, algorithm, conv.c_in, conv.c_out, batch, extent.out_h, extent.out_w);
+    return conv3x3_cost(kernels, algorithm, conv, batch, extent, model_weights);
   };
-  Algorithm best = kernels.direct;
   for (const Algorithm algorithm : {Algorithm::kWinograd2x2, Algorithm::kWinograd4x4})
     if (winograd_applies(conv, algorithm) && cost(algorithm) < cost(best)) best = algorithm;
   return best;

@@ -54,15 +54,17 @@ struct Int8Conv {
   /// All ways give the same bits. A table of kernels runs one of the direct ones.
   enum class Algorithm {
     /// Weights as int16, so that a multiply-add of pairs (vpmaddwd) is exact, in pairs of k, which runs over
-    /// (ky, kx, channel): packed_offset<std::int16_t>() in each panel of each group.
-    kDirect,
-    /// The same as int8, in quads of k: for vpdpbusd, which sums four products of bytes exactly.
+    /// (ky, kx, channel): packed_offset() in each panel of each group.
+    kDirectPairs,
+    /// The same as int8, widened as they are read: for few rows, which wait for weights.
+    kDirectNarrowPairs,
+    /// As int8 in quads of k: for vpdpbusd, which sums four products of bytes exactly.
     kDirectQuads,
     kWinograd2x2,  ///< int16: int8_winograd.h.
     kWinograd4x4,  ///< int16: int8_winograd.h.
     kDepthwise,    ///< int16: depthwise_offset().
   };
-  Algorithm algorithm = Algorithm::kDirect;
+  Algorithm algorithm = Algorithm::kDirectPairs;
   /// The output is reduced by a 2x2, stride 2 max pool before it is rounded: y is [batch, out_h / 2, out_w /
   /// 2, c_out]. Rounding is monotone, so this equals pooling the rounded integers.
   bool pool2x2 = false;
@@ -94,18 +96,12 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
 /// True for one filter a channel.
 bool depthwise_applies(const IntegerConv& conv);
 
-/// How many of k lie beside each other in packed weights of type Weight: as many as one int32 sum takes in at
-/// a time.
-template <typename Weight>
-inline constexpr std::int64_t kPackedDepth = 4 / sizeof(Weight);
-
 /// Where a matrix [k][column] spread over panels has its element (k, column of the panel): [panel][step of
-/// k][column][kPackedDepth].
-template <typename Weight>
-std::size_t packed_offset(std::int64_t panel, std::int64_t steps, std::int64_t k, std::int64_t column) {
-  constexpr std::int64_t kDepth = kPackedDepth<Weight>;
-  const std::int64_t row = (panel * steps + k / kDepth) * Int8Conv::kPanel + column;
-  return static_cast<std::size_t>(row * kDepth + k % kDepth);
+/// k][column][depth], a step being `depth` of k, as many as one int32 sum takes in at a time.
+inline std::size_t packed_offset(std::int64_t depth, std::int64_t panel, std::int64_t steps, std::int64_t k,
+                                 std::int64_t column) {
+  const std::int64_t row = (panel * steps + k / depth) * Int8Conv::kPanel + column;
+  return static_cast<std::size_t>(row * depth + k % depth);
 }
 
 /// Depthwise weights come in blocks of so many channels: [block][pair of taps][4][half of the block][4
@@ -128,7 +124,8 @@ inline constexpr std::size_t kReadSlack = 64;
 
 struct Int8Kernels {
   const char* isa;
-  Int8Conv::Algorithm direct;        ///< The direct algorithm that it runs.
+  Int8Conv::Algorithm direct;        ///< The direct algorithm that it runs...
+  Int8Conv::Algorithm direct_few;    ///< ...and for few rows (output pixels of all images).
   double direct_products_per_cycle;  ///< What that multiplies at best on one core.
   bool winograd;                     ///< Runs Winograd's algorithms too.
   /// y: uint8, or float where the convolution says so. `other`: the addition's other operand, laid out like
@@ -156,9 +153,13 @@ struct Int8Kernels {
                      int threads);
 };
 
-/// The way that should be fastest to run `conv` on `batch` images.
+/// The direct algorithm for so many rows.
+Int8Conv::Algorithm direct_algorithm(const Int8Kernels& kernels, std::int64_t rows);
+
+/// The way that should be fastest to run `conv` on `batch` images, in a model of so many weights in all.
 Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv& conv,
-                                   const ConvExtent& extent, std::int64_t batch);
+                                   const ConvExtent& extent, std::int64_t batch,
+                                   std::int64_t model_weights = 0);
 
 /// Portable C++; runs both direct algorithms.
 const Int8Kernels& int8_kernels_generic();

@@ -2,34 +2,6 @@
 // this in its own anonymous namespace and is compiled for its own set, so the compiler vectorizes these loops
 // for it. NOLINTBEGIN(llvm-header-guard) No include guard on purpose: see above.
 
-/// Where row `row` of the convolution seen as a matrix product lies in the output before pooling. With
-/// pooling the four pixels of a window are four consecutive rows.
-struct Pixel {
-  std::int64_t n, y, x;
-};
-
-inline Pixel pixel_of(const Int8Conv& conv, std::int64_t row) {
-  if (!conv.pool2x2)
-    return {row / (conv.out_w * conv.out_h), row / conv.out_w % conv.out_h, row % conv.out_w};
-  const std::int64_t w = conv.out_w / 2;
-  const std::int64_t h = conv.out_h / 2;
-  const std::int64_t window = row / 4;
-  return {window / (w * h), window / w % h * 2 + row % 4 / 2, window % w * 2 + row % 2};
-}
-
-/// From the pixel of row `row - 1` to that of `row`, without divisions where rows follow each other.
-inline void advance(const Int8Conv& conv, std::int64_t row, Pixel& pixel) {
-  if (conv.pool2x2) {
-    pixel = pixel_of(conv, row);
-    return;
-  }
-  if (++pixel.x < conv.out_w) return;
-  pixel.x = 0;
-  if (++pixel.y < conv.out_h) return;
-  pixel.y = 0;
-  ++pixel.n;
-}
-
 /// True if the input's pixels are the rows as they lie.
 inline bool pointwise(const Int8Conv& conv) {
   const auto& w = conv.window;
@@ -37,59 +9,97 @@ inline bool pointwise(const Int8Conv& conv) {
   return one && !conv.pool2x2 && conv.out_h == conv.in_h && conv.out_w == conv.in_w;
 }
 
-/// Rows of the convolution seen as a matrix product: one row an output pixel, k columns, padding written out.
-/// `Widen(dst, src, n)` copies n bytes as Activation and may write up to 15 elements and read 15 bytes too
-/// far.
-template <typename Activation, typename Widen>
-void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, std::int64_t first_row,
-               std::int64_t rows, Activation* packed, std::int64_t stride, const Widen& widen) {
-  const auto& w = conv.window;
-  const std::int64_t channels = conv.c_in / w.group;
-  const auto fill = [&](Activation* target, std::int64_t count) {
-    std::fill_n(target, count, static_cast<Activation>(conv.x_zero_point));
-  };
-  // Taps beside each other are beside each other in memory too: copy a whole row of the window at once.
-  const bool contiguous = w.dilations[1] == 1 && w.group == 1;
-  if (pointwise(conv)) {
-    for (std::int64_t r = 0; r < rows; ++r)
-      widen(packed + r * stride, x + (first_row + r) * conv.c_in, conv.c_in);
-    return;
-  }
-  Pixel next = pixel_of(conv, first_row);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const auto [n, oy, ox] = next;
-    advance(conv, first_row + r + 1, next);
-    const std::uint8_t* image = x + n * (conv.in_h * conv.in_w * conv.c_in);
-    const std::int64_t x0 = ox * w.strides[1] - w.pads[1];
-    Activation* target = packed + r * stride;
-    for (std::int64_t ky = 0; ky < w.kernel[0]; ++ky) {
-      const std::int64_t iy = oy * w.strides[0] - w.pads[0] + ky * w.dilations[0];
-      if (iy < 0 || iy >= conv.in_h) {
-        fill(target, w.kernel[1] * channels);
-        target += w.kernel[1] * channels;
-        continue;
-      }
-      const std::uint8_t* line = image + iy * conv.in_w * conv.c_in + group * channels;
-      if (contiguous) {
-        const std::int64_t left = std::clamp<std::int64_t>(-x0, 0, w.kernel[1]);
-        const std::int64_t right = std::clamp<std::int64_t>(conv.in_w - x0, left, w.kernel[1]);
-        fill(target, left * channels);
-        if (right > left)
-          widen(target + left * channels, line + (x0 + left) * channels, (right - left) * channels);
-        fill(target + right * channels, (w.kernel[1] - right) * channels);
-        target += w.kernel[1] * channels;
-        continue;
-      }
-      for (std::int64_t kx = 0; kx < w.kernel[1]; ++kx) {
-        const std::int64_t ix = x0 + kx * w.dilations[1];
-        if (ix < 0 || ix >= conv.in_w) {
-          fill(target, channels);
-        } else {
-          widen(target, line + ix * conv.c_in, channels);
-        }
-        target += channels;
+/// The input under windows, k numbers each, padding written out. Numbers and not references: what is stored
+/// may alias anything.
+template <typename Isa>
+class WindowReader {
+ public:
+  using Activation = typename Isa::Activation;
+
+  WindowReader(const Int8Conv& conv, std::int64_t group)
+      : rows_(conv.window.kernel[0]),
+        columns_(conv.window.kernel[1]),
+        stride_y_(conv.window.strides[0]),
+        stride_x_(conv.window.strides[1]),
+        dilation_y_(conv.window.dilations[0]),
+        dilation_x_(conv.window.dilations[1]),
+        top_(conv.window.pads[0]),
+        left_(conv.window.pads[1]),
+        in_h_(conv.in_h),
+        in_w_(conv.in_w),
+        pixel_(conv.c_in),
+        channels_(conv.c_in / conv.window.group),
+        first_(group * channels_),
+        contiguous_(dilation_x_ == 1 && conv.window.group == 1),
+        padding_(static_cast<Activation>(conv.x_zero_point)) {}
+
+  void read(const std::uint8_t* image, std::int64_t oy, std::int64_t ox, Activation* target) const {
+    const std::int64_t x0 = ox * stride_x_ - left_;
+    const std::int64_t size = columns_ * channels_;
+    // Taps beside each other are beside each other in memory too: copy a whole row of the window at once.
+    const bool inside = contiguous_ && x0 >= 0 && x0 + columns_ <= in_w_;
+    for (std::int64_t ky = 0; ky < rows_; ++ky, target += size) {
+      const std::int64_t iy = oy * stride_y_ - top_ + ky * dilation_y_;
+      const std::uint8_t* line = image + iy * in_w_ * pixel_ + first_;
+      if (iy < 0 || iy >= in_h_) {
+        std::fill_n(target, size, padding_);
+      } else if (inside) {
+        Isa::widen(target, line + x0 * pixel_, size);
+      } else {
+        read_taps(line, x0, target);
       }
     }
+  }
+
+ private:
+  void read_taps(const std::uint8_t* line, std::int64_t x0, Activation* target) const {
+    for (std::int64_t kx = 0; kx < columns_; ++kx, target += channels_) {
+      const std::int64_t ix = x0 + kx * dilation_x_;
+      if (ix < 0 || ix >= in_w_) {
+        std::fill_n(target, channels_, padding_);
+      } else {
+        Isa::widen(target, line + ix * pixel_, channels_);
+      }
+    }
+  }
+
+  std::int64_t rows_, columns_, stride_y_, stride_x_, dilation_y_, dilation_x_, top_, left_, in_h_, in_w_;
+  std::int64_t pixel_, channels_, first_;
+  bool contiguous_;
+  Activation padding_;
+};
+
+/// Rows of the convolution seen as a matrix product: one row an output pixel, k columns. With pooling the
+/// four pixels of a window are four consecutive rows, and rows come by whole windows. `Isa::widen(dst, src,
+/// n)` copies n bytes as Activation and may write up to 15 elements and read 15 bytes too far.
+template <typename Isa>
+void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, std::int64_t first_row,
+               std::int64_t rows, typename Isa::Activation* packed, std::int64_t stride) {
+  const std::int64_t channels = conv.c_in;
+  if (pointwise(conv)) {
+    for (std::int64_t r = 0; r < rows; ++r)
+      Isa::widen(packed + r * stride, x + (first_row + r) * channels, channels);
+    return;
+  }
+  const WindowReader<Isa> reader(conv, group);
+  const std::int64_t side = conv.pool2x2 ? 2 : 1;
+  const std::int64_t w = conv.out_w / side;
+  const std::int64_t h = conv.out_h / side;
+  const std::int64_t image_size = conv.in_h * conv.in_w * channels;
+  std::int64_t at = first_row / (side * side);  // In units of one or four rows.
+  std::int64_t ox = at % w;
+  std::int64_t oy = at / w % h;
+  const std::uint8_t* image = x + at / w / h * image_size;
+  for (const std::int64_t end = at + rows / (side * side); at < end; ++at) {
+    for (std::int64_t dy = 0; dy < side; ++dy) {
+      for (std::int64_t dx = 0; dx < side; ++dx, packed += stride)
+        reader.read(image, oy * side + dy, ox * side + dx, packed);
+    }
+    if (++ox < w) continue;
+    ox = 0;
+    if (++oy < h) continue;
+    oy = 0;
+    image += image_size;
   }
 }
 
@@ -115,15 +125,15 @@ void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int 
 }
 
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
-/// channels over it. `Isa::tile(a, stride, steps, b, sums, rows)` makes up to kRows x 16 int32 sums, each
-/// step of k taking as many as lie beside each other in the packed weights; `Isa::finish` stores rows of
+/// channels over it. `Isa::tile(a, stride, steps, b, sums, rows, width)` makes up to kRows x 16 int32 sums,
+/// of which the first `width` of a row matter, each step taking kDepth of k; `Isa::finish` stores rows of
 /// outputs.
 template <typename Isa>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
               void* y, int threads) {
   using Activation = typename Isa::Activation;
   using Weight = typename Isa::Weight;
-  constexpr std::int64_t kDepth = kPackedDepth<Weight>;
+  constexpr std::int64_t kDepth = Isa::kDepth;
   constexpr std::int64_t kRows = Isa::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
@@ -153,7 +163,7 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
         if constexpr (sizeof(Activation) == 1) {
           if (in_place) a = x + first * stride;
         }
-        if (!in_place) pack_rows(conv, group, x, first, count, packed.data(), stride, Isa::widen);
+        if (!in_place) pack_rows<Isa>(conv, group, x, first, count, packed.data(), stride);
         for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
           const std::int64_t index = group * conv.panels + panel;
           const Weight* b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
@@ -163,7 +173,7 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
             const std::int64_t height = std::min(kGroup, count - r);
             for (std::int64_t i = 0; i < height; i += kRows) {
               Isa::tile(a + (r + i) * stride, stride, steps, b, sums + i * kPanel,
-                        std::min(kRows, height - i));
+                        std::min(kRows, height - i), width);
             }
             for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
               std::int32_t* top = sums + i * kPanel;

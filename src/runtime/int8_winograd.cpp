@@ -64,22 +64,25 @@ bool winograd_applies(const IntegerConv& conv, Algorithm algorithm) {
   return true;
 }
 
-double conv3x3_cost(const Int8Kernels& kernels, Algorithm algorithm, std::int64_t c_in, std::int64_t c_out,
-                    std::int64_t batch, std::int64_t out_h, std::int64_t out_w) {
+double conv3x3_cost(const Int8Kernels& kernels, Algorithm algorithm, const IntegerConv& conv,
+                    std::int64_t batch, const ConvExtent& extent, std::int64_t model_weights) {
   constexpr double kWinogradProductsPerCycle = 32;  // Two vpmaddwd of AVX2.
-  constexpr double kBytesPerCycle = 16;             // Of weights, from the last level of cache or memory.
-  constexpr double kNearBytes = 256.0 * 1024;       // Half of a second-level cache.
+  // Of weights that no cache near the core holds: from the last cache, or from memory where a model's weights
+  // as int16 take more than half of a usual last cache.
+  const double bytes_per_cycle = model_weights > (8 << 20) ? 5 : 16;
+  constexpr double kNearBytes = 256.0 * 1024;  // Half of a second-level cache.
   const std::int64_t side = algorithm == Algorithm::kWinograd4x4   ? 4
                             : algorithm == Algorithm::kWinograd2x2 ? 2
                                                                    : 1;
   const bool direct = side == 1;
+  const bool narrow = algorithm == Algorithm::kDirectNarrowPairs || algorithm == Algorithm::kDirectQuads;
   const std::int64_t positions = direct ? 9 : (side + 2) * (side + 2);
-  const std::int64_t tiles = batch * ((out_h + side - 1) / side) * ((out_w + side - 1) / side);
-  const auto weights = static_cast<double>(positions * c_in * c_out);
-  const double bytes = algorithm == Algorithm::kDirectQuads ? weights : 2 * weights;
+  const std::int64_t tiles = batch * ((extent.out_h + side - 1) / side) * ((extent.out_w + side - 1) / side);
+  const auto weights = static_cast<double>(positions * conv.c_in * conv.c_out);
+  const double bytes = narrow ? weights : 2 * weights;
   const double products_per_cycle = direct ? kernels.direct_products_per_cycle : kWinogradProductsPerCycle;
   return std::max(static_cast<double>(tiles) * weights / products_per_cycle,
-                  bytes > kNearBytes ? bytes / kBytesPerCycle : 0.0);
+                  bytes > kNearBytes ? bytes / bytes_per_cycle : 0.0);
 }
 
 PackedWeights winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
@@ -95,8 +98,9 @@ PackedWeights winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
     for (std::int64_t c = 0; c < conv.c_in; ++c) {
       transform_filter(transform, source.data() + (m * conv.c_in + c) * 9, u);
       for (std::int64_t position = 0; position < positions; ++position) {
-        result.data<std::int16_t>()[packed_offset<std::int16_t>(first_panel + position, pairs, c,
-                                                                m % Int8Conv::kPanel)] = u[position];
+        result
+            .data<std::int16_t>()[packed_offset(2, first_panel + position, pairs, c, m % Int8Conv::kPanel)] =
+            u[position];
       }
     }
   }

@@ -16,8 +16,8 @@ bool winograd_applies(const IntegerConv& conv, Int8Conv::Algorithm algorithm);
 /// Cycles that a 3x3, stride 1 convolution takes on one core, roughly; `algorithm` may be the direct one of
 /// `kernels` too. The larger of two: multiplications (transforms are a like part of each way), and reading
 /// weights that no cache near the core holds.
-double conv3x3_cost(const Int8Kernels& kernels, Int8Conv::Algorithm algorithm, std::int64_t c_in,
-                    std::int64_t c_out, std::int64_t batch, std::int64_t out_h, std::int64_t out_w);
+double conv3x3_cost(const Int8Kernels& kernels, Int8Conv::Algorithm algorithm, const IntegerConv& conv,
+                    std::int64_t batch, const ConvExtent& extent, std::int64_t model_weights);
 
 /// G g G^T of each 3x3 filter, [panel][position][pair of channels][column][2], each row of G scaled to be
 /// whole: F(2x2): |u| <= 9 * 128, F(4x4): |u| <= 49 * 128.

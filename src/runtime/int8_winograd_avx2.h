@@ -216,7 +216,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
         for (std::int64_t position = 0; position < kPositions; ++position) {
           for (std::int64_t r = 0; r < count; r += kRows) {
             Avx2::tile(v.data() + position * plane + r * stride, stride, pairs, u,
-                       m + position * m_plane + r * kPanel, std::min(kRows, count - r));
+                       m + position * m_plane + r * kPanel, std::min(kRows, count - r), kPanel);
           }
           u += pairs * 2 * kPanel;
         }

@@ -23,6 +23,8 @@ ProgramBuilder::ProgramBuilder(const Graph& graph, std::int64_t batch, const std
       uses_(graph.values.size(), 0),
       buffers_(2) {
   program_.batch = batch;
+  for (const Value& value : graph.values)
+    if (value.constant) weights_ += value.constant->size();
   ++uses_[static_cast<std::size_t>(graph.output)];
 }
 

@@ -37,6 +37,8 @@ class ProgramBuilder {
   const std::string& name(ValueId id) const { return graph_.value(id).name; }
   /// With the batch in the first dimension.
   Shape shape_of(ValueId id) const;
+  /// Numbers in all of the graph's constants.
+  std::int64_t weights() const { return weights_; }
   /// A constant in float: a quantized one as its integers say.
   Tensor constant(ValueId id) const;
 
@@ -103,6 +105,7 @@ class ProgramBuilder {
 
   const Graph& graph_;
   std::int64_t batch_;
+  std::int64_t weights_ = 0;
   const std::vector<ValueId>& observe_;
   PackedConstants& packed_;
   std::vector<FusedGroup> groups_;

@@ -187,7 +187,7 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     const IntegerConv lowered = lower_integer_conv(graph, group);
     const ConvExtent extent{c.size, c.size, y.dim(2), y.dim(3)};
     const std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
-    std::vector<Int8Conv::Algorithm> algorithms{kernels.direct};
+    std::vector<Int8Conv::Algorithm> algorithms{kernels.direct, kernels.direct_few};
     if (&kernels == &int8_kernels_generic()) algorithms.push_back(Int8Conv::Algorithm::kDirectQuads);
     for (const auto winograd : {Int8Conv::Algorithm::kWinograd2x2, Int8Conv::Algorithm::kWinograd4x4}) {
       if (kernels.winograd && winograd_applies(lowered, winograd)) algorithms.push_back(winograd);
@@ -268,7 +268,7 @@ TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
     kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm), 1, x.data(), nullptr, y.data(), 1);
     return y;
   };
-  const std::vector<float> expected = outputs(int8_kernels_generic(), Algorithm::kDirect);
+  const std::vector<float> expected = outputs(int8_kernels_generic(), Algorithm::kDirectPairs);
   EXPECT_EQ(expected[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * kMost);
   EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd2x2), expected);
   EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd4x4), expected);
@@ -291,7 +291,7 @@ TEST(Int8Conv, Avx512VnniSumsOfLargestWeightsAreExact) {
 TEST(Int8Conv, WinogradPaysWhereDirectMultipliesLittle) {
   const IntegerConv conv = largest_conv(64);
   const ConvExtent extent{32, 32, 32, 32};
-  EXPECT_EQ(best_algorithm(int8_kernels_generic(), conv, extent, 8), Int8Conv::Algorithm::kDirect);
+  EXPECT_EQ(best_algorithm(int8_kernels_generic(), conv, extent, 8), Int8Conv::Algorithm::kDirectPairs);
   EXPECT_EQ(best_algorithm(int8_kernels_avx2(), conv, extent, 8), Int8Conv::Algorithm::kWinograd4x4);
   EXPECT_EQ(best_algorithm(int8_kernels_avx512vnni(), conv, extent, 8), Int8Conv::Algorithm::kDirectQuads);
 }
