@@ -24,6 +24,7 @@ struct CompiledModel::Plan {
   bool integer = false;
   std::int64_t image_values = 0;  // Of one image.
   std::int64_t classes = 0;
+  std::int64_t most_together = 0;  // Images that run together if a batch is cut into pieces; 0: none is.
 
   // Programs by batch size, made when first asked for. Their addresses stay.
   mutable std::mutex mutex;
@@ -39,9 +40,33 @@ struct CompiledModel::Plan {
     }
     return *slot;
   }
+
+  /// Images of the equal pieces in which a batch runs, one after the other.
+  std::int64_t piece_of(std::int64_t batch) const {
+    if (most_together == 0 || batch <= most_together) return batch;
+    for (std::int64_t piece = most_together; 2 * piece > most_together; --piece)
+      if (batch % piece == 0) return piece;
+    return batch;
+  }
 };
 
 namespace {
+
+std::size_t constant_bytes(const Program& program) {
+  std::size_t bytes = 0;
+  for (const auto& step : program.steps) bytes += step->constant_bytes();
+  return bytes;
+}
+
+/// How many images to run together, where activations of the whole batch would pass through memory from one
+/// layer to the next and weights need not; else 0. Fewer would read the weights more often than it pays.
+std::int64_t images_together(const Program& program) {
+  constexpr std::size_t kCacheBytes = 12 << 20;  // Of the last level, which others use too.
+  constexpr std::int64_t kLeast = 16;
+  if (program.arena_bytes <= kCacheBytes || constant_bytes(program) > kCacheBytes) return 0;
+  const std::size_t per_image = program.arena_bytes / static_cast<std::size_t>(program.batch) + 1;
+  return std::max(kLeast, static_cast<std::int64_t>(kCacheBytes / per_image));
+}
 
 template <typename Plan>
 void expect(const Plan& plan, bool ok, const char* what, std::int64_t wanted, std::int64_t got) {
@@ -90,7 +115,7 @@ struct CompiledModel::Context::State {
 };
 
 CompiledModel::Context::Context(const CompiledModel& model) : state_(std::make_unique<State>()) {
-  const Program& program = model.plan_->program(model.max_batch());
+  const Program& program = model.plan_->program(model.plan_->piece_of(model.max_batch()));
   state_->arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
 }
 CompiledModel::Context::Context(Context&&) noexcept = default;
@@ -131,7 +156,16 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
   plan->integer = std::ranges::any_of(fuse(plan->graph),
                                       [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
   const int threads_before = num_threads();
-  plan->program(options.max_batch);
+  const Program& whole = plan->program(options.max_batch);
+  if (plan->integer && options.observe.empty()) {
+    plan->most_together = images_together(whole);
+    const std::int64_t piece = plan->piece_of(options.max_batch);
+    if (piece < options.max_batch) {
+      plan->programs.clear();
+      plan->packed = {};
+      plan->program(piece);
+    }
+  }
   set_num_threads(threads_before);
   plan_ = std::move(plan);
 }
@@ -167,7 +201,7 @@ void CompiledModel::profile(Context& context, std::span<const float> input, std:
                             std::span<float> logits, std::span<double> seconds) const {
   check_floats(*plan_);
   check_batch(*plan_, batch);
-  const std::size_t steps = plan_->program(batch).steps.size();
+  const std::size_t steps = plan_->program(plan_->piece_of(batch)).steps.size();
   expect(*plan_, seconds.size() == steps, "wrong number of times", static_cast<std::int64_t>(steps),
          static_cast<std::int64_t>(seconds.size()));
   execute(context, input.data(), input.size(), batch, logits, nullptr, seconds);
@@ -183,28 +217,32 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
   expect(*plan_, std::ssize(logits) == batch * classes(), "wrong number of logits", batch * classes(),
          std::ssize(logits));
 
-  const Program& program = plan_->program(batch);
+  const std::int64_t piece = plan_->piece_of(batch);
+  const Program& program = plan_->program(piece);
   Context::State& state = *context.state_;
   Context::State::Binding& binding = state.binding(program);
-  // The input buffer is never written.
-  binding.buffers[kInputBuffer] = static_cast<std::byte*>(const_cast<void*>(input));
-  binding.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data());
-
   const int threads_before = num_threads();
   omp_set_num_threads(plan_->options.threads);
   StepArguments arguments{.buffers = binding.buffers,
                           .stream = state.stream.get(),
                           .observer = observer,
                           .threads = plan_->options.threads};
-  for (std::size_t i = 0; i < program.steps.size(); ++i) {
-    arguments.kept = &binding.kept[i];
-    if (seconds.empty()) {
+  const std::size_t input_bytes = input_size * (plan_->options.pixels ? 1 : sizeof(float));
+  for (std::int64_t first = 0; first < batch; first += piece) {
+    // The input buffer is never written.
+    auto* const images = static_cast<std::byte*>(const_cast<void*>(input));
+    binding.buffers[kInputBuffer] = images + input_bytes / static_cast<std::size_t>(batch) * first;
+    binding.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data() + first * plan_->classes);
+    for (std::size_t i = 0; i < program.steps.size(); ++i) {
+      arguments.kept = &binding.kept[i];
+      if (seconds.empty()) {
+        program.steps[i]->run(arguments);
+        continue;
+      }
+      const auto begin = std::chrono::steady_clock::now();
       program.steps[i]->run(arguments);
-      continue;
+      seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
-    const auto begin = std::chrono::steady_clock::now();
-    program.steps[i]->run(arguments);
-    seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
   omp_set_num_threads(threads_before);
 }
@@ -219,15 +257,20 @@ std::string CompiledModel::precision() const { return plan_->integer ? "int8" : 
 
 std::vector<StepInfo> CompiledModel::steps(std::int64_t batch) const {
   check_batch(*plan_, batch);
-  return plan_->program(batch).infos;
+  const std::int64_t piece = plan_->piece_of(batch);
+  std::vector<StepInfo> infos = plan_->program(piece).infos;
+  for (StepInfo& info : infos) {
+    info.shape[0] *= batch / piece;
+    info.operations *= batch / piece;
+  }
+  return infos;
 }
 
 MemoryUse CompiledModel::memory_use() const {
-  MemoryUse use{.weights_bytes = 0, .context_bytes = plan_->program(max_batch()).arena_bytes};
+  MemoryUse use{.weights_bytes = 0,
+                .context_bytes = plan_->program(plan_->piece_of(max_batch())).arena_bytes};
   const std::lock_guard lock(plan_->mutex);
-  for (const auto& [batch, program] : plan_->programs) {
-    for (const auto& step : program->steps) use.weights_bytes += step->constant_bytes();
-  }
+  for (const auto& [batch, program] : plan_->programs) use.weights_bytes += constant_bytes(*program);
   return use;
 }
 

@@ -158,6 +158,31 @@ TEST(CompiledModel, ProfileRunsTheSameAndTimesEveryStep) {
   EXPECT_THROW(model.profile(context, input.data<float>(), 2, logits, seconds), Error);
 }
 
+TEST(CompiledModel, LargeBatchInPiecesGivesTheSameLogits) {
+  constexpr std::int64_t kBatch = 48;  // Activations of 48 images take more than 12 MiB; those of 16 less.
+  const Tensor input = random_tensor({kBatch, 3, 64, 64}, 6);
+  const Graph base = make_model("mobilenet-v2", {.channels = 3, .height = 64, .width = 64}, 6);
+  const Graph graph = annotate_from_sample(base, random_tensor({2, 3, 64, 64}, 6));
+  const CompiledModel model(graph, {.max_batch = kBatch});
+  const CompiledModel single(graph, {.max_batch = 1});
+  EXPECT_LT(model.memory_use().context_bytes, std::size_t{kBatch} / 2 * single.memory_use().context_bytes);
+  const std::vector<float> together = logits_of(model, input);
+  CompiledModel::Context context(single);
+  const std::size_t image = std::size_t{3} * 64 * 64;
+  std::vector<float> alone(together.size());
+  for (std::size_t n = 0; n < std::size_t{kBatch}; ++n) {
+    single.run(context, input.data<float>().subspan(n * image, image), 1,
+               std::span(alone).subspan(n * 10, 10));
+  }
+  EXPECT_EQ(together, alone);
+  std::int64_t operations = 0;
+  for (const StepInfo& step : model.steps(kBatch)) {
+    EXPECT_EQ(step.shape.at(0), kBatch) << step.value;
+    operations += step.operations;
+  }
+  EXPECT_EQ(operations, 2 * kBatch * mac_count(graph));
+}
+
 TEST(CompiledModel, MemoryOfWeightsAndContextsIsCounted) {
   const Graph base = make_model("resnet20", kSmall, 5);
   const CompiledModel model(base, {.max_batch = 4});
