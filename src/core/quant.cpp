@@ -29,8 +29,8 @@ QuantParams weight_params(std::vector<float> scales, int axis, std::int32_t qmax
 
 float quantized_sum_offset(float a_multiplier, std::int32_t a_zero_point, float b_multiplier,
                            std::int32_t b_zero_point, std::int32_t y_zero_point) {
-  const float zeros =
-      a_multiplier * static_cast<float>(a_zero_point) + b_multiplier * static_cast<float>(b_zero_point);
+  const float zeros = std::fma(a_multiplier, static_cast<float>(a_zero_point),
+                               b_multiplier * static_cast<float>(b_zero_point));
   return static_cast<float>(y_zero_point) - zeros;
 }
 

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <new>
 
 #include "octavo/core/error.h"
 
@@ -63,19 +61,14 @@ std::string to_string(DType dtype) {
   throw Error(ErrorCode::kInternal, "tensor", "unknown element type");
 }
 
-void Tensor::Free::operator()(std::byte* pointer) const noexcept { std::free(pointer); }
-
 Tensor::Tensor(Shape shape, DType dtype)
     : shape_(std::move(shape)), dtype_(dtype), size_(element_count(shape_)) {
-  constexpr std::size_t kAlignment = 64;
   if (static_cast<std::size_t>(size_) > (std::numeric_limits<std::size_t>::max() >> 1) / size_of(dtype)) {
     throw Error(ErrorCode::kBadInput, "tensor", "too large: " + to_string(shape_));
   }
-  const std::size_t bytes = (size_bytes() + kAlignment - 1) / kAlignment * kAlignment;
-  if (bytes == 0) return;
-  buffer_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)));
-  if (!buffer_) throw std::bad_alloc();
-  std::memset(buffer_.get(), 0, bytes);
+  if (size_bytes() == 0) return;
+  buffer_ = allocate_memory(size_bytes());
+  std::memset(buffer_.get(), 0, size_bytes());
 }
 
 Tensor::Tensor(const Tensor& other) : Tensor(other.shape_, other.dtype_) {

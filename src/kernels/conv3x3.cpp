@@ -1,11 +1,10 @@
 #include "octavo/kernels/conv3x3.h"
 
-#include <cstdlib>
-#include <new>
 #include <string>
 
 #include "conv3x3_impl.h"
 #include "octavo/core/error.h"
+#include "octavo/core/memory.h"
 #include "workspace.h"
 
 namespace octavo {
@@ -55,9 +54,9 @@ Conv3x3Weights::Conv3x3Weights(std::int64_t c_in, std::int64_t c_out, const floa
         "no kernel for " + std::to_string(c_in) + " to " + std::to_string(c_out) + " channels on this CPU");
   }
   bytes_ = static_cast<std::size_t>(kernels::winograd::transformed_size(c_in, c_out)) * sizeof(float);
-  auto* u = static_cast<float*>(std::aligned_alloc(64, bytes_));
-  if (u == nullptr) throw std::bad_alloc();
-  data_ = {u, [](const float* memory) { std::free(const_cast<float*>(memory)); }};
+  const std::shared_ptr<std::byte[]> memory = allocate_memory(bytes_);
+  auto* u = reinterpret_cast<float*>(memory.get());
+  data_ = {memory, u};
   kernels::winograd::transform(c_in, c_out, weight, u);
 }
 

@@ -2,20 +2,20 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
+#include <cstddef>
 #include <memory>
-#include <new>
+#include <utility>
+
+#include "octavo/core/memory.h"
 
 namespace octavo::kernels {
 namespace {
 
-struct Free {
-  void operator()(float* pointer) const noexcept { std::free(pointer); }
-};
-
 struct Buffer {
-  std::unique_ptr<float[], Free> floats;
+  std::unique_ptr<std::byte[], FreeMemory> memory;
   std::int64_t count = 0;
+
+  float* floats() const { return reinterpret_cast<float*>(memory.get()); }
 };
 
 thread_local std::array<Buffer, static_cast<std::size_t>(Scratch::kCount)> buffers;
@@ -23,15 +23,12 @@ thread_local std::array<Buffer, static_cast<std::size_t>(Scratch::kCount)> buffe
 /// The buffer and whether it is fresh memory.
 std::pair<float*, bool> obtain(Scratch use, std::int64_t count) {
   Buffer& buffer = buffers[static_cast<std::size_t>(use)];
-  if (buffer.count >= count && buffer.floats) return {buffer.floats.get(), false};
-  buffer.floats.reset();
+  if (buffer.count >= count && buffer.memory) return {buffer.floats(), false};
+  buffer.memory.reset();
   buffer.count = 0;
-  const std::int64_t rounded = (std::max<std::int64_t>(count, 1) + 15) / 16 * 16;
-  buffer.floats.reset(
-      static_cast<float*>(std::aligned_alloc(64, static_cast<std::size_t>(rounded) * sizeof(float))));
-  if (!buffer.floats) throw std::bad_alloc();
-  buffer.count = rounded;
-  return {buffer.floats.get(), true};
+  buffer.memory = allocate_memory(static_cast<std::size_t>(count) * sizeof(float));
+  buffer.count = count;
+  return {buffer.floats(), true};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "octavo/core/error.h"
+#include "octavo/core/memory.h"
 #include "runtime/onednn_common.h"
 
 namespace octavo::onednn {
@@ -75,6 +76,7 @@ d::memory::desc plain_desc(const Shape& shape, d::memory::data_type type) {
 
 d::memory prepack(const Tensor& tensor, const d::memory::desc& plain, const d::memory::desc& wanted) {
   d::memory packed(wanted, engine());
+  prefer_huge_pages(packed.get_data_handle(), wanted.get_size());
   // dnnl takes a mutable pointer even where it only reads.
   d::memory source(plain, engine(), const_cast<std::byte*>(tensor.raw()));
   d::stream stream(engine());

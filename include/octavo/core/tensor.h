@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "octavo/core/memory.h"
+
 namespace octavo {
 
 /// Sizes of the dimensions, outermost first. `kDynamic` stands for a batch size known only when a model runs.
@@ -105,13 +107,10 @@ class Tensor {
   void require(DType dtype) const;
   void assign(const void* source, std::size_t bytes);
 
-  struct Free {
-    void operator()(std::byte* pointer) const noexcept;
-  };
   Shape shape_;
   DType dtype_ = DType::kFloat32;
   std::int64_t size_ = 0;
-  std::unique_ptr<std::byte[], Free> buffer_;
+  std::unique_ptr<std::byte[], FreeMemory> buffer_;
 };
 
 }  // namespace octavo
