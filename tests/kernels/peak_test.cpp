@@ -21,6 +21,10 @@ TEST(Peak, RatesAreOfThisCpusInstructions) {
     // A core does at most a few thousand multiply-accumulates a cycle (AMX), and cycles last 0.1 ns or more.
     EXPECT_LT(rate.gops, 1e5) << rate.instruction;
   }
+  if (cpu_isa() == "avx512-vnni") {
+    EXPECT_GE(peaks.int8_loops.size(), 3U);
+    EXPECT_EQ(peaks.int8.instruction, "vpdpbusd (AVX-512 VNNI)");
+  }
   if (cpu_isa() == "avx2") {
     EXPECT_EQ(peaks.int8_loops.size(), 2U);
     EXPECT_EQ(peaks.float32.instruction, "vfmadd (AVX2)");

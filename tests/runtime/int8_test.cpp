@@ -7,6 +7,7 @@
 #include <string>
 
 #include "octavo/core/error.h"
+#include "octavo/core/version.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
@@ -373,6 +374,15 @@ Graph quantized_zoo(const std::string& name, const ZooInput& input, std::uint64_
 TEST(Int8Model, SimpleCnnEqualsReferenceBitForBit) {
   expect_model_matches(quantized_zoo("simple-cnn", {.channels = 3, .height = 16, .width = 16}, 3), 3,
                        {3, 1, 2}, 10);
+}
+
+TEST(Int8Model, AllConvolutionsRunOnOurKernelsOnAvx512Vnni) {
+  if (cpu_isa() != "avx512-vnni") GTEST_SKIP() << "this CPU has no AVX-512 VNNI, or AMX besides";
+  const CompiledModel model(quantized_zoo("resnet20", {.channels = 3, .height = 8, .width = 8}, 4), {});
+  for (const StepInfo& step : model.steps(1)) {
+    if (step.operations == 0) continue;
+    EXPECT_TRUE(step.kernel.ends_with(" [int8 avx512-vnni]")) << step.kernel;
+  }
 }
 
 TEST(Int8Model, Resnet20EqualsReferenceBitForBit) {
