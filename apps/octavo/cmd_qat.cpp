@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "adapt.h"
 #include "model_files.h"
 #include "octavo/core/error.h"
 #include "octavo/onnx/onnx.h"
@@ -19,7 +20,8 @@ void cmd_qat(Session& session) {
   const QuantizedPtq ptq = make_ptq(session, data, base);
   if (const std::string note = leakage_note(ptq); !note.empty()) session.console.line(note);
   try {
-    const QatResult result = make_qat(session, data, base, ptq.graph, checkpoint, {});
+    QatResult result = make_qat(session, data, base, ptq.graph, checkpoint, {});
+    adapt(session, data, result.graph);
     save_onnx(result.graph, output);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "adapt.h"
 #include "environment.h"
 #include "octavo/core/file.h"
 #include "octavo/eval/evaluate.h"
@@ -29,7 +30,10 @@ void phase_ptq(Session& session, RunFolder& folder, const LoadedData& data) {
     state.notes.push_back(note);
   }
   folder.save_state();
-  seconds += timed([&] { save_onnx(ptq.graph, folder.file("ptq.onnx")); });
+  seconds += timed([&] {
+    adapt(session, data, ptq.graph);
+    save_onnx(ptq.graph, folder.file("ptq.onnx"));
+  });
   folder.save_state();
   folder.log_phase("ptq", "end");
   session.console.line(
@@ -42,9 +46,11 @@ void phase_qat(Session& session, RunFolder& folder, const LoadedData& data) {
     return;
   }
   folder.log_phase("qat", "start");
-  QatResult result =
-      make_qat(session, data, load_onnx(folder.file("base.onnx")), load_onnx(folder.file("ptq.onnx")),
-               folder.file("qat-checkpoint.pt"), log_sinks(folder));
+  const Graph base = load_onnx(folder.file("base.onnx"));
+  // A guarded file lacks the ranges of what stayed in float32.
+  const Graph ptq = session.settings.latency_guard ? make_ptq(session, data, base).graph
+                                                   : load_onnx(folder.file("ptq.onnx"));
+  QatResult result = make_qat(session, data, base, ptq, folder.file("qat-checkpoint.pt"), log_sinks(folder));
   Results& state = folder.state();
   std::erase_if(state.history, [](const EpochRecord& record) { return record.phase == "qat"; });
   double seconds = 0;
@@ -52,6 +58,7 @@ void phase_qat(Session& session, RunFolder& folder, const LoadedData& data) {
     state.history.push_back(record);
     seconds += record.seconds;
   }
+  seconds += timed([&] { adapt(session, data, result.graph); });
   state.timing["qat_s"] = seconds;
   folder.save_state();
   save_onnx(result.graph, folder.file("qat.onnx"));
@@ -73,7 +80,7 @@ Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
       if (!results.variants.empty()) {
         variant.agreement_with_base = agreement(results.variants.front().accuracy, variant.accuracy);
       }
-      if (name == "ptq") {
+      if (name == "ptq" && variant.precision == "int8") {
         variant.layers = layer_quality(session, data, load_onnx(folder.file("base.onnx")), load_onnx(path));
       }
       session.console.line(fmt::format("{}: accuracy {:.2f} %, {}", name, 100 * variant.accuracy.value(),

@@ -35,15 +35,17 @@ struct CommandRow {
 };
 
 constexpr std::array kCommands{
-    CommandRow{kRun, "run", "Train, quantize both ways, evaluate, time and report: everything in one go",
-               "Examples:\n"
-               "  octavo run --config configs/quick.toml           a few minutes\n"
-               "  octavo run --epochs 18 --out runs/mine           defaults but for the epochs\n"
-               "  octavo run --config runs/mine/config.toml        go on after an interruption\n"
-               "A run's folder holds base.onnx, ptq.onnx, qat.onnx, results.json, report.html, report.md, "
-               "config.toml,\n"
-               "log.jsonl and checkpoint.pt. Phases whose files are there are not done again.",
-               nullptr, false, false, false, true, cmd_run},
+    CommandRow{
+        kRun, "run", "Train, quantize both ways, evaluate, time and report: everything in one go",
+        "Examples:\n"
+        "  octavo run --config configs/quick.toml           a few minutes\n"
+        "  octavo run --epochs 18 --out runs/mine           defaults but for the epochs\n"
+        "  octavo run --latency-guard --target-isa avx2     float32 where it is faster, no saturation\n"
+        "  octavo run --config runs/mine/config.toml        go on after an interruption\n"
+        "A run's folder holds base.onnx, ptq.onnx, qat.onnx, results.json, report.html, report.md, "
+        "config.toml,\n"
+        "log.jsonl and checkpoint.pt. Phases whose files are there are not done again.",
+        nullptr, false, false, false, true, cmd_run},
     CommandRow{kTrain, "train", "Train a float model: the first phase of run",
                "Examples:\n"
                "  octavo train --model resnet20 --epochs 24 --out runs/resnet\n"
@@ -105,8 +107,6 @@ struct Typed {
   bool color = true;
   bool json = false;
   bool layers = false;
-  bool latency_guard = false;
-  std::int64_t guard_batch = 1;
 };
 
 std::string value_name(const SettingValue& value) {
@@ -160,12 +160,6 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
         ->type_name("FILE.onnx");
   }
   if (row.bit == kPtq) {
-    command.add_flag("--latency-guard", typed.latency_guard,
-                     "Keep in int8 only what is faster so on this machine, and say why for the rest");
-    command
-        .add_option("--guard-batch", typed.guard_batch, "Batch size that the latency guard times (default 1)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 65536));
     command.add_option("--report", typed.report, "Page to write on what quantization costs each layer")
         ->type_name("FILE.html");
   }
@@ -283,7 +277,6 @@ int run_program(int argc, char** argv) {
                   .resume = typed.resume,
                   .json = typed.json,
                   .layers = typed.layers,
-                  .guard_batch = typed.latency_guard ? typed.guard_batch : 0,
                   .dataset_given = dataset_in_config || typed.flags.contains("--dataset")};
   chosen->run(session);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

@@ -221,8 +221,11 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
   ptq.number("weight_qmax", "--weight-qmax", s.ptq.weight_qmax, 1, 127,
              "Largest weight integer (127: eight bits, 63: seven, for CPUs whose kernels saturate)");
   ptq.choice("target_isa", "--target-isa", s.target_isa, {"any", "avx2"},
-             "avx2: seven-bit weights in the layers whose products saturate int16 in engines without VNNI")
-      .commands = kRun | kPtq;
+             "avx2: seven-bit weights in the layers whose products saturate int16 in engines without VNNI");
+  ptq.add("latency_guard", "--latency-guard", s.latency_guard,
+          "Keep in int8 only what is faster so on this machine, and say why for the rest");
+  ptq.number("guard_batch", "--guard-batch", s.guard_batch, 1, 65536,
+             "Batch size that the latency guard times");
 
   Rows qat(table, "qat", kRun | kQat, true);
   TrainConfig& t = s.qat.train;
@@ -288,6 +291,7 @@ QatConfig qat_config(const Settings& settings) {
   config.train.seed = settings.seed;
   config.train.loader.seed = settings.seed;
   config.train.threads = settings.threads;
+  config.weight_qmax = settings.ptq.weight_qmax;
   return config;
 }
 

@@ -37,6 +37,8 @@ struct Settings {
   TrainConfig train;
   PtqConfig ptq;
   std::string target_isa = "any";
+  bool latency_guard = false;
+  std::int64_t guard_batch = 1;
   QatConfig qat;
   // [bench]
   std::vector<std::int64_t> batches{1, 128};

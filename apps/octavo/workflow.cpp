@@ -1,8 +1,8 @@
 #include "workflow.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "interrupt.h"
@@ -12,7 +12,7 @@
 #include "octavo/eval/evaluate.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
-#include "octavo/quantize/saturation.h"
+#include "octavo/quantize/layer_choices.h"
 #include "run_folder.h"
 
 namespace octavo::app {
@@ -138,39 +138,6 @@ LoadedData load_named(const Session& session, const std::string& dataset, ImageF
   return data;
 }
 
-/// Octavo's own kernels need none of this; other engines on CPUs without VNNI do.
-void keep_from_saturating(const Session& session, const Dataset& images, const Normalization& normalization,
-                          PtqResult& result) {
-  // Each image has thousands of pixels that each pair of weights meets.
-  constexpr std::size_t kImages = 64;
-  const auto few = std::span(result.indices).first(std::min(kImages, result.indices.size()));
-  const std::vector<LayerSaturation> layers = narrow_saturating_layers(
-      result.graph, images, normalization, few, 16, [&session](std::int64_t done, std::int64_t total) {
-        throw_if_stopped(session.stop);
-        session.console.bar("saturation", static_cast<double>(done) / static_cast<double>(total),
-                            fmt::format("{} of {} images", done, total));
-      });
-  std::vector<std::string> narrowed;
-  std::vector<std::string> unproven;
-  for (const LayerSaturation& layer : layers) {
-    if (layer.narrowed) {
-      narrowed.push_back(layer.layer);
-      session.console.line(
-          fmt::format("ptq: {} saturated int16 {} times: seven-bit weights", layer.layer, layer.events));
-    } else if (!layer.proven()) {
-      unproven.push_back(layer.layer);
-    }
-  }
-  session.console.line(fmt::format(
-      "ptq: for AVX2 without VNNI, on {} images: {} layers cannot saturate int16, {} could but did "
-      "not, {} did and were narrowed",
-      few.size(), layers.size() - narrowed.size() - unproven.size(), unproven.size(), narrowed.size()));
-  result.graph.metadata["octavo.target_isa"] = session.settings.target_isa;
-  result.graph.metadata["octavo.saturation.images"] = std::to_string(few.size());
-  result.graph.metadata["octavo.saturation.narrowed"] = fmt::format("{}", fmt::join(narrowed, ","));
-  result.graph.metadata["octavo.saturation.not_proven"] = fmt::format("{}", fmt::join(unproven, ","));
-}
-
 }  // namespace
 
 LoadedData load_data(const Session& session) {
@@ -238,7 +205,6 @@ QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Grap
                         fmt::format("{} of {} images", done, total));
   };
   PtqResult result = quantize_ptq(base, images, normalization, config);
-  if (session.settings.target_isa == "avx2") keep_from_saturating(session, images, normalization, result);
   // The file says how its input is made, and what its outputs mean: an imported model's metadata may not.
   set_normalization(result.graph, normalization);
   if (get_class_names(base).empty() &&
@@ -260,13 +226,19 @@ std::string leakage_note(const QuantizedPtq& ptq) {
                      ptq.shared_images, ptq.calibration_images);
 }
 
+std::vector<std::int64_t> calibration_images(const Session& session, const LoadedData& data) {
+  const Dataset& images = data.pair.train;
+  std::int64_t samples = session.settings.ptq.calibration_samples;
+  if (images.name == "image-folder") samples = std::min(samples, images.size());  // as make_ptq does
+  return calibration_indices(images, samples, session.settings.seed);
+}
+
 std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData& data, const Graph& base,
                                         const Graph& ptq) {
   // Noise is a mean over all pixels of all images: it settles long before the ranges do.
-  constexpr std::int64_t kImages = 256;
-  std::vector<std::int64_t> indices =
-      calibration_indices(data.pair.train, session.settings.ptq.calibration_samples, session.settings.seed);
-  indices.resize(std::min(indices.size(), static_cast<std::size_t>(kImages)));
+  constexpr std::size_t kImages = 256;
+  std::vector<std::int64_t> indices = calibration_images(session, data);
+  indices.resize(std::min(indices.size(), kImages));
   return measure_layer_quality(base, ptq, data.pair.train, normalization_of(base, data), indices, 32,
                                [&session](std::int64_t done, std::int64_t total) {
                                  throw_if_stopped(session.stop);
@@ -284,6 +256,7 @@ QatResult make_qat(const Session& session, const LoadedData& data, const Graph& 
   QatResult result = train_quantized(base, activations_of(ptq), data.pair.train, &data.pair.test,
                                      normalization_of(base, data), config);
   for (const auto& [key, value] : ptq.metadata) result.graph.metadata.emplace(key, value);
+  forget_layer_choices(result.graph);
   stamp(result.graph, session, data, "qat", kQat);
   return result;
 }
@@ -300,6 +273,7 @@ Variant evaluate_file(const Session& session, const LoadedData& data, const std:
   Variant variant;
   variant.name = name;
   variant.precision = model.precision();
+  variant.choices = layer_choices(graph);
   variant.file = path.filename().string();
   variant.size_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
   variant.accuracy = evaluate(

@@ -50,6 +50,9 @@ QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Grap
 /// One sentence on shared images, or empty.
 std::string leakage_note(const QuantizedPtq& ptq);
 
+/// Which training images PTQ calibrates on.
+std::vector<std::int64_t> calibration_images(const Session& session, const LoadedData& data);
+
 /// What quantizing `base` to `ptq` costs each layer, on the first calibration images.
 std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData& data, const Graph& base,
                                         const Graph& ptq);

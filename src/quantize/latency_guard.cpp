@@ -13,6 +13,7 @@
 #include "octavo/core/error.h"
 #include "octavo/core/version.h"
 #include "octavo/graph/passes.h"
+#include "octavo/quantize/layer_choices.h"
 #include "octavo/runtime/placement.h"
 #include "octavo/runtime/runtime.h"
 #include "plan.h"
@@ -289,7 +290,14 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
                       .guarded_ms = 1e3 * whole[best]};
   const auto before = placements(folded, costs.groups);
   const auto after = placements(result.graph, costs.groups);
-  auto& metadata = result.graph.metadata;
+  GuardChoice choice{.batch = config.batch,
+                     .threads = trials[best]->threads(),
+                     .cpu = cpu_name(),
+                     .float_ms = result.float_ms,
+                     .int8_ms = result.int8_ms,
+                     .guarded_ms = result.guarded_ms,
+                     .all_float = best == 0,
+                     .layers = {}};
   for (std::size_t g = 0; g < after.size(); ++g) {
     const GroupCost& cost = costs.of_groups[g];
     const FusedGroup& group = costs.groups[g];
@@ -306,17 +314,15 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
                        .integer = after[g].integer,
                        .reason = after[g].reason};
     if (possible && !layer.integer) {
-      layer.reason =
-          fmt::format("float32 takes {:.4f} ms; int8 {:.4f} ms, and {:.4f} ms to go there and back",
-                      layer.float_ms, layer.int8_ms, layer.conversion_ms);
-      metadata["octavo.latency_guard." + layer.name] = layer.reason;
+      choice.layers.push_back({.name = layer.name,
+                               .float_ms = layer.float_ms,
+                               .int8_ms = layer.int8_ms,
+                               .conversion_ms = layer.conversion_ms});
+      layer.reason = reason_of(choice.layers.back());
     }
     result.layers.push_back(std::move(layer));
   }
-  metadata["octavo.latency_guard"] = fmt::format(
-      "batch {}, {} threads, {}: float32 {:.4f} ms, int8 wherever it goes {:.4f} ms, {} {:.4f} ms",
-      config.batch, trials[best]->threads(), cpu_name(), result.float_ms, result.int8_ms,
-      best == 0 ? "so all stays in float32," : "as chosen", result.guarded_ms);
+  record(result.graph, choice);
   return result;
 }
 

@@ -9,6 +9,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
+#include "octavo/quantize/layer_choices.h"
 #include "octavo/runtime/placement.h"
 #include "octavo/runtime/runtime.h"
 #include "plan.h"
@@ -221,7 +222,7 @@ std::vector<LayerSaturation> narrow_saturating_layers(
     Graph& quantized, const Dataset& data, const Normalization& normalization,
     std::span<const std::int64_t> indices, std::int64_t batch,
     const std::function<void(std::int64_t done, std::int64_t total)>& on_progress) {
-  std::map<std::string, std::int64_t> narrowed;  // with the events that led to it
+  std::map<std::string, LayerSaturation> narrowed;  // as they were with eight bits
   while (true) {
     std::vector<LayerSaturation> layers =
         count_saturation(quantized, data, normalization, indices, batch, on_progress);
@@ -229,19 +230,27 @@ std::vector<LayerSaturation> narrow_saturating_layers(
     for (const LayerSaturation& layer : layers) {
       if (layer.events == 0) continue;
       check_internal(!narrowed.contains(layer.layer), "seven bits saturate in '" + layer.layer + "'");
-      narrowed[layer.layer] = layer.events;
+      narrowed[layer.layer] = layer;
       for (const Node& node : quantized.nodes) {
         if (node.name == layer.layer) annotate_weight_anew(quantized, node, kNarrow);
       }
       again = true;
     }
     if (again) continue;
+    SaturationChoice choice{.images = std::ssize(indices), .proven = 0, .layers = {}};
     for (LayerSaturation& layer : layers) {
       const auto found = narrowed.find(layer.layer);
-      if (found == narrowed.end()) continue;
-      layer.narrowed = true;
-      layer.events = found->second;
+      if (found != narrowed.end()) {
+        layer = found->second;
+        layer.narrowed = true;
+      }
+      if (layer.proven()) {
+        ++choice.proven;
+      } else {
+        choice.layers.push_back(layer);
+      }
     }
+    record(quantized, choice);
     return layers;
   }
 }

@@ -91,6 +91,14 @@ ComparisonTable comparison_table(const Results& results) {
 
   for (const Variant& variant : results.variants) table.header.push_back(display_name(variant.name));
   row("Precision", false, [](const Variant& v) { return v.precision; });
+  const auto counted = [](std::int64_t count) { return count == 0 ? std::string() : grouped(count); };
+  row("layers in float32", true, [&](const Variant& v) {
+    return v.choices.guard && !v.choices.guard->all_float ? counted(std::ssize(v.choices.guard->layers)) : "";
+  });
+  row("seven-bit layers", true, [&](const Variant& v) {
+    if (!v.choices.saturation) return std::string();
+    return counted(std::ranges::count(v.choices.saturation->layers, true, &LayerSaturation::narrowed));
+  });
   row("Accuracy", false,
       [](const Variant& v) { return has_accuracy(v) ? percent(v.accuracy.value()) : kMissing; });
   row_vs_base("vs base", [&](const Variant& v) {

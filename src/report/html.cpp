@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bars.h"
+#include "choices.h"
 #include "comparison.h"
 #include "confusion.h"
 #include "curves.h"
@@ -22,7 +23,7 @@ using namespace report;
 /// Escaped text in which no line ends between a number and its unit.
 std::string unbroken(const std::string& text) {
   std::string out = escape(text);
-  for (const char* unit : {" %", " ms", " MB", " kB", " GB"}) {
+  for (const char* unit : {" %", " ms", " µs", " MB", " kB", " GB", " dB"}) {
     for (std::size_t at = out.find(unit); at != std::string::npos; at = out.find(unit, at + 1)) {
       if (at > 0 && out[at - 1] >= '0' && out[at - 1] <= '9') out.replace(at, 1, "&nbsp;");
     }
@@ -30,6 +31,7 @@ std::string unbroken(const std::string& text) {
   return out;
 }
 
+/// `lead` is markup. Empty where the body is.
 std::string section(const std::string& title, const std::string& lead, const std::string& body) {
   if (body.empty()) return "";
   return fmt::format("<section>\n<h2>{}</h2>\n{}{}</section>\n", escape(title),
@@ -130,6 +132,26 @@ std::string notes_list(const Results& results) {
   return out.empty() ? "" : "<ul>\n" + out + "</ul>\n";
 }
 
+std::string choices_html(const LayerChoices& choices, const std::string& name) {
+  std::string out;
+  for (const ChoiceSection& choice : choice_sections(choices, name)) {
+    std::string head;
+    for (const std::string& cell : choice.header) head += "<th scope=\"col\">" + escape(cell) + "</th>";
+    std::string rows;
+    for (const std::vector<std::string>& row : choice.rows) {
+      rows += "<tr><th scope=\"row\">" + escape(row.front()) + "</th>";
+      for (std::size_t i = 1; i < row.size(); ++i)
+        rows += fmt::format("<td data-label=\"{}\">{}</td>", escape(choice.header[i]), unbroken(row[i]));
+      rows += "</tr>\n";
+    }
+    const std::string table = rows.empty() ? ""
+                                           : "<table class=\"stacked choices\"><thead><tr>" + head +
+                                                 "</tr></thead><tbody>\n" + rows + "</tbody></table>\n";
+    out += section(choice.title, "", "<p class=\"lead\">" + unbroken(choice.lead) + "</p>\n" + table);
+  }
+  return out;
+}
+
 std::string sections(const Results& results, const Dataset& test) {
   std::string out =
       section("Comparison", "", grid(comparison_panels(results), "three") + comparison_html(results));
@@ -150,8 +172,10 @@ std::string sections(const Results& results, const Dataset& test) {
                  "larger its share of the row.",
                  grid(confusion_matrices(results), "three"));
   out += section("Where quantization changes the answer", "", samples);
+  for (const Variant& variant : results.variants)
+    out += choices_html(variant.choices, display_name(variant.name));
   for (const Variant& variant : results.variants) {
-    out += section("Layer by layer: " + display_name(variant.name), layer_summary(variant.layers),
+    out += section("Layer by layer: " + display_name(variant.name), unbroken(layer_summary(variant.layers)),
                    layer_table(variant.layers));
   }
   out += section("Notes", "", notes_list(results));
@@ -186,10 +210,13 @@ std::string to_html(const Results& results, const Dataset& test) {
                   "</p>\n" + sections(results, test));
 }
 
-std::string layers_to_html(const std::string& model, const std::vector<LayerQuality>& layers) {
+std::string layers_to_html(const std::string& model, const std::vector<LayerQuality>& layers,
+                           const LayerChoices& choices) {
+  const std::string summary =
+      layers.empty() ? "" : "<p class=\"verdict\">" + unbroken(layer_summary(layers)) + "</p>\n";
   return page(model + ": layer by layer", page_header(model, "what quantization costs, layer by layer", "") +
-                                              "<p class=\"verdict\">" + unbroken(layer_summary(layers)) +
-                                              "</p>\n" + section("Layers", "", layer_table(layers)));
+                                              summary + choices_html(choices, "") +
+                                              section("Layers", "", layer_table(layers)));
 }
 
 }  // namespace octavo

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "octavo/core/error.h"
@@ -35,12 +36,15 @@ class Field {
                 path_.empty() ? problem : fmt::format("key '{}' {}", path_, problem));
   }
 
-  /// An object with exactly these keys.
-  void require_keys(std::initializer_list<std::string_view> keys) const {
+  /// An object with exactly these keys, and perhaps some of `optional`.
+  void require_keys(std::initializer_list<std::string_view> keys,
+                    std::initializer_list<std::string_view> optional = {}) const {
     require_object();
     for (const std::string_view key : keys) at(key);
     for (const auto& [key, unused] : value_.items()) {
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      const bool known = std::find(keys.begin(), keys.end(), key) != keys.end() ||
+                         std::find(optional.begin(), optional.end(), key) != optional.end();
+      if (!known) {
         member(key).fail(fmt::format("is unknown; expected one of {}", fmt::join(keys, ", ")));
       }
     }
@@ -52,6 +56,10 @@ class Field {
     const std::string path = path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
     if (found == value_.end()) Field(value_, where_, path).fail("is missing");
     return {*found, where_, path};
+  }
+
+  std::optional<Field> maybe(std::string_view key) const {
+    return value_.contains(key) ? std::optional(at(key)) : std::nullopt;
   }
 
   std::vector<Field> items() const {
@@ -72,6 +80,11 @@ class Field {
   std::string text() const {
     if (!value_.is_string()) wrong_type("text");
     return value_.get<std::string>();
+  }
+
+  bool boolean() const {
+    if (!value_.is_boolean()) wrong_type("a boolean");
+    return value_.get<bool>();
   }
 
   std::int64_t integer(std::int64_t lowest,
@@ -215,9 +228,46 @@ LayerQuality read_layer(const Field& node) {
   return layer;
 }
 
+GuardChoice read_guard(const Field& node) {
+  node.require_keys(
+      {"batch", "threads", "cpu", "float_ms", "int8_ms", "guarded_ms", "all_float", "float_layers"});
+  GuardChoice guard{.batch = node.at("batch").integer(1),
+                    .threads = node.at("threads").integer(1),
+                    .cpu = node.at("cpu").text(),
+                    .float_ms = node.at("float_ms").measured(),
+                    .int8_ms = node.at("int8_ms").measured(),
+                    .guarded_ms = node.at("guarded_ms").measured(),
+                    .all_float = node.at("all_float").boolean(),
+                    .layers = {}};
+  for (const Field& item : node.at("float_layers").items()) {
+    item.require_keys({"layer", "float_ms", "int8_ms", "conversion_ms"});
+    guard.layers.push_back({.name = item.at("layer").text(),
+                            .float_ms = item.at("float_ms").measured(),
+                            .int8_ms = item.at("int8_ms").measured(),
+                            .conversion_ms = item.at("conversion_ms").measured()});
+  }
+  return guard;
+}
+
+SaturationChoice read_saturation(const Field& node) {
+  node.require_keys({"images", "proven", "not_proven"});
+  SaturationChoice saturation{
+      .images = node.at("images").integer(0), .proven = node.at("proven").integer(0), .layers = {}};
+  for (const Field& item : node.at("not_proven").items()) {
+    item.require_keys({"layer", "narrowed", "largest", "risky_pairs", "events"});
+    saturation.layers.push_back({.layer = item.at("layer").text(),
+                                 .largest = item.at("largest").integer(0),
+                                 .risky_pairs = item.at("risky_pairs").integer(0),
+                                 .events = item.at("events").integer(0),
+                                 .narrowed = item.at("narrowed").boolean()});
+  }
+  return saturation;
+}
+
 Variant read_variant(const Field& node) {
   node.require_keys({"name", "precision", "accuracy", "correct", "images", "class_images", "class_correct",
-                     "confusion", "file", "size_bytes", "latency", "agreement_with_base", "layers"});
+                     "confusion", "file", "size_bytes", "latency", "agreement_with_base", "layers"},
+                    {"latency_guard", "saturation"});
   Variant variant;
   variant.name = node.at("name").text();
   variant.precision = node.at("precision").text();
@@ -227,6 +277,9 @@ Variant read_variant(const Field& node) {
   for (const Field& item : node.at("latency").items()) variant.latency.push_back(read_latency(item));
   variant.agreement_with_base = node.at("agreement_with_base").measured(0, 1);
   for (const Field& item : node.at("layers").items()) variant.layers.push_back(read_layer(item));
+  if (const auto guard = node.maybe("latency_guard")) variant.choices.guard = read_guard(*guard);
+  if (const auto saturation = node.maybe("saturation"))
+    variant.choices.saturation = read_saturation(*saturation);
   return variant;
 }
 

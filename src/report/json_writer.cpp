@@ -37,25 +37,59 @@ Json to_object(const LayerQuality& layer) {
           {"weights", to_object(layer.weights)}};
 }
 
+Json to_object(const GuardChoice& guard) {
+  Json layers = Json::array();
+  for (const FloatLayer& layer : guard.layers) {
+    layers.push_back({{"layer", layer.name},
+                      {"float_ms", measured(layer.float_ms)},
+                      {"int8_ms", measured(layer.int8_ms)},
+                      {"conversion_ms", measured(layer.conversion_ms)}});
+  }
+  return {{"batch", guard.batch},
+          {"threads", guard.threads},
+          {"cpu", guard.cpu},
+          {"float_ms", measured(guard.float_ms)},
+          {"int8_ms", measured(guard.int8_ms)},
+          {"guarded_ms", measured(guard.guarded_ms)},
+          {"all_float", guard.all_float},
+          {"float_layers", layers}};
+}
+
+Json to_object(const SaturationChoice& saturation) {
+  Json layers = Json::array();
+  for (const LayerSaturation& layer : saturation.layers) {
+    layers.push_back({{"layer", layer.layer},
+                      {"narrowed", layer.narrowed},
+                      {"largest", layer.largest},
+                      {"risky_pairs", layer.risky_pairs},
+                      {"events", layer.events}});
+  }
+  return {{"images", saturation.images}, {"proven", saturation.proven}, {"not_proven", layers}};
+}
+
 Json to_object(const Variant& variant) {
   Json layers = Json::array();
   for (const LayerQuality& layer : variant.layers) layers.push_back(to_object(layer));
   Json latency = Json::array();
   for (const Latency& entry : variant.latency) latency.push_back(to_object(entry));
   const Accuracy& accuracy = variant.accuracy;
-  return {{"name", variant.name},
-          {"precision", variant.precision},
-          {"accuracy", accuracy.value()},
-          {"correct", accuracy.correct},
-          {"images", accuracy.images},
-          {"class_images", accuracy.class_images},
-          {"class_correct", accuracy.class_correct},
-          {"confusion", accuracy.confusion},
-          {"file", variant.file},
-          {"size_bytes", variant.size_bytes},
-          {"latency", latency},
-          {"agreement_with_base", measured(variant.agreement_with_base)},
-          {"layers", layers}};
+  Json object{{"name", variant.name},
+              {"precision", variant.precision},
+              {"accuracy", accuracy.value()},
+              {"correct", accuracy.correct},
+              {"images", accuracy.images},
+              {"class_images", accuracy.class_images},
+              {"class_correct", accuracy.class_correct},
+              {"confusion", accuracy.confusion},
+              {"file", variant.file},
+              {"size_bytes", variant.size_bytes},
+              {"latency", latency},
+              {"agreement_with_base", measured(variant.agreement_with_base)},
+              {"layers", layers}};
+  // Only where there is something to say.
+  if (variant.choices.guard) object["latency_guard"] = to_object(*variant.choices.guard);
+  if (variant.choices.saturation) object["saturation"] = to_object(*variant.choices.saturation);
+  return object;
 }
 
 Json to_object(const EpochRecord& record) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "choices.h"
 #include "comparison.h"
 #include "format.h"
 #include "octavo/report/report.h"
@@ -81,6 +82,23 @@ std::string class_section(const Results& results) {
   return out + "\n";
 }
 
+std::string choices_section(const Results& results) {
+  std::string out;
+  for (const Variant& variant : results.variants) {
+    for (const ChoiceSection& choice : choice_sections(variant.choices, display_name(variant.name))) {
+      out += "## " + escaped(choice.title) + "\n\n" + escaped(choice.lead) + "\n\n";
+      if (choice.rows.empty()) continue;
+      out += header(choice.header, 1);
+      for (std::vector<std::string> cells : choice.rows) {
+        cells.front() = escaped(cells.front());
+        out += line(cells);
+      }
+      out += "\n";
+    }
+  }
+  return out;
+}
+
 template <typename Pairs>
 std::string pairs_section(const std::string& title, const std::string& what, const Pairs& entries) {
   if (entries.empty()) return "";
@@ -99,6 +117,7 @@ std::string to_markdown(const Results& results) {
   out += comparison_section(results);
   out += latency_section(results);
   out += class_section(results);
+  out += choices_section(results);
   out += pairs_section("Time taken", "Step", timing_rows(results));
   if (!results.notes.empty()) {
     out += "## Notes\n\n";

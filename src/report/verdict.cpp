@@ -9,6 +9,8 @@ namespace octavo::report {
 namespace {
 
 std::string described(const Variant& variant) {
+  if (variant.choices.guard && variant.choices.guard->all_float)
+    return fmt::format("{}, left in float32 by the latency guard,", display_name(variant.name));
   const std::string how = variant.name == "ptq"   ? "Quantized after training (PTQ)"
                           : variant.name == "qat" ? "Fine-tuned while quantized (QAT)"
                                                   : display_name(variant.name);

@@ -7,6 +7,7 @@
 #include "octavo/graph/preprocessing.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/quantize/layer_choices.h"
 #include "process.h"
 
 namespace octavo::test {
@@ -177,13 +178,23 @@ TEST(Ptq, NarrowsSaturatingLayersWhereAskedAndSaysSo) {
   const ScratchFolder folder;
   const auto model = write_model(folder);
   const auto output = folder / "avx2.onnx";
+  const auto page = folder / "avx2.html";
   const Finished made = octavo({"ptq", model.string(), "--calibration-samples", "20", "--target-isa", "avx2",
-                                "--out", output.string()});
+                                "--out", output.string(), "--report", page.string()});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_TRUE(contains(made.err, "for AVX2 without VNNI, on 20 images:")) << made.err;
   const Graph graph = load_onnx(output);
   EXPECT_EQ(graph.metadata.at("octavo.target_isa"), "avx2");
-  EXPECT_TRUE(graph.metadata.contains("octavo.saturation.narrowed"));
+  const auto saturation = layer_choices(graph).saturation;
+  ASSERT_TRUE(saturation);
+  EXPECT_EQ(saturation->images, 20);
+  EXPECT_EQ(saturation->proven + std::ssize(saturation->layers), 5);
+  const std::string html = file_text(page);
+  EXPECT_TRUE(contains(html, "<h2>On CPUs without VNNI</h2>"));
+  for (const LayerSaturation& layer : saturation->layers)
+    EXPECT_TRUE(contains(html, "<th scope=\"row\">" + layer.layer + "</th><td data-label=\"Weights\">"))
+        << layer.layer;
+  EXPECT_FALSE(contains(html, "Latency guard"));
   EXPECT_EQ(octavo({"ptq", model.string(), "--target-isa", "neon"}).exit_code, 2);
 }
 
@@ -215,6 +226,31 @@ TEST(Ptq, ReportShowsEveryLayer) {
   for (const char* part : {"int8.onnx", "conv1", "conv4", " dB", "Noisiest: "}) {
     EXPECT_TRUE(contains(html, part)) << part;
   }
+}
+
+// What it decides depends on the machine; that the page and the file say it does not.
+TEST(Ptq, LatencyGuardSaysWhatItDidInFileAndReport) {
+  const ScratchFolder folder;
+  const auto output = folder / "mixed.onnx";
+  const auto page = folder / "mixed.html";
+  const Finished made =
+      octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--latency-guard",
+              "--guard-batch", "3", "--threads", "1", "--out", output.string(), "--report", page.string()});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_TRUE(contains(made.err, "layers in int8; batch 3: float32 ")) << made.err;
+  const auto guard = layer_choices(load_onnx(output)).guard;
+  ASSERT_TRUE(guard);
+  EXPECT_EQ(guard->batch, 3);
+  EXPECT_EQ(guard->threads, 1);
+  EXPECT_GT(guard->float_ms, 0);
+  const std::string html = file_text(page);
+  EXPECT_TRUE(contains(html, "<h2>Latency guard</h2>"));
+  EXPECT_TRUE(contains(html, "at batch 3 on 1 thread of "));
+  for (const FloatLayer& layer : guard->layers)
+    EXPECT_TRUE(contains(html, "<th scope=\"row\">" + layer.name + "</th><td data-label=\"float32\">"))
+        << layer.name;
+  EXPECT_FALSE(contains(html, "On CPUs without VNNI"));
+  EXPECT_EQ(octavo({"ptq", "a.onnx", "--latency-guard", "--guard-batch", "0"}).exit_code, 2);
 }
 
 TEST(Inspect, TellsWhatRunsInIntegers) {

@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "octavo/onnx/onnx.h"
+#include "octavo/quantize/layer_choices.h"
 #include "process.h"
 
 namespace octavo::test {
@@ -119,6 +121,86 @@ TEST(SupersededMistakeOfTime, RunStatesRunsThreadsWarmupAndSpreadAtEachBatch) {
     }
   }
   EXPECT_EQ(results["settings"]["bench.warmup"], "1");
+}
+
+/// The largest weight of the file's layer.
+int largest_weight(const Graph& graph, const std::string& layer) {
+  int largest = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.name != layer) continue;
+    for (const std::int8_t w : graph.value(node.inputs.at(1)).constant->data<std::int8_t>())
+      largest = std::max(largest, std::abs(static_cast<int>(w)));
+  }
+  return largest;
+}
+
+TEST(Run, TargetIsaNarrowsPtqAndQatAndTheReportSaysSo) {
+  const ScratchFolder folder;
+  const auto out = folder / "run";
+  const Finished run =
+      octavo(tiny("run", out, {"--epochs", "1", "--qat-epochs", "1", "--target-isa", "avx2"}));
+  ASSERT_EQ(run.exit_code, kOk) << run.err;
+  const Json results = read_json(out / "results.json");
+  EXPECT_FALSE(results["variants"][0].contains("saturation"));
+  for (const int v : {1, 2}) {
+    const Json& variant = results["variants"][v];
+    EXPECT_FALSE(variant.contains("latency_guard"));
+    const Json& saturation = variant["saturation"];
+    EXPECT_EQ(saturation["images"], 64);
+    EXPECT_EQ(saturation["proven"].get<std::size_t>() + saturation["not_proven"].size(), 5U);
+    const Graph graph = load_onnx(out / variant["file"].get<std::string>());
+    for (const Json& layer : saturation["not_proven"]) {
+      EXPECT_GT(layer["largest"], 32767);
+      EXPECT_EQ(layer["narrowed"], layer["events"] > 0);
+      EXPECT_EQ(largest_weight(graph, layer["layer"]), layer["narrowed"] ? 63 : 127) << layer;
+    }
+    EXPECT_EQ(layer_choices(graph).saturation->layers.size(), saturation["not_proven"].size());
+  }
+  for (const char* report : {"report.html", "report.md"}) {
+    const std::string text = file_text(out / report);
+    EXPECT_TRUE(contains(text, "On CPUs without VNNI: PTQ")) << report;
+    EXPECT_TRUE(contains(text, "On CPUs without VNNI: QAT")) << report;
+    EXPECT_FALSE(contains(text, "Latency guard")) << report;
+  }
+}
+
+// What the guard decides depends on the machine; that files, results and report say the same does not.
+TEST(Run, LatencyGuardOfAConfigurationGuardsPtqAndQatAndTheReportSaysSo) {
+  const ScratchFolder folder;
+  const auto out = folder / "run";
+  std::ofstream(folder / "c.toml") << "[ptq]\nlatency_guard = true\nguard_batch = 2\ntarget_isa = \"avx2\"\n";
+  const Finished run = octavo(
+      tiny("run", out, {"--epochs", "1", "--qat-epochs", "1", "--config", (folder / "c.toml").string()}));
+  ASSERT_EQ(run.exit_code, kOk) << run.err;
+  const Json results = read_json(out / "results.json");
+  for (const int v : {1, 2}) {
+    const Json& variant = results["variants"][v];
+    const Json& guard = variant["latency_guard"];
+    EXPECT_EQ(guard["batch"], 2);
+    EXPECT_EQ(guard["threads"], 2);
+    for (const char* time : {"float_ms", "int8_ms", "guarded_ms"})
+      EXPECT_GT(guard[time].get<double>(), 0) << time;
+    EXPECT_EQ(guard["all_float"], variant["precision"] == "fp32");
+    EXPECT_EQ(variant.contains("saturation"), variant["precision"] == "int8");
+    const Graph graph = load_onnx(out / variant["file"].get<std::string>());
+    const LayerChoices choices = layer_choices(graph);
+    ASSERT_TRUE(choices.guard);
+    ASSERT_EQ(choices.guard->layers.size(), guard["float_layers"].size());
+    for (const Json& layer : guard["float_layers"]) {
+      const auto node = std::ranges::find(graph.nodes, layer["layer"].get<std::string>(), &Node::name);
+      ASSERT_NE(node, graph.nodes.end());
+      EXPECT_FALSE(node->inputs.size() > 1 && graph.value(node->inputs[1]).quant) << layer;
+    }
+  }
+  for (const char* report : {"report.html", "report.md"}) {
+    const std::string text = file_text(out / report);
+    EXPECT_TRUE(contains(text, "Latency guard: PTQ")) << report;
+    EXPECT_TRUE(contains(text, "Latency guard: QAT")) << report;
+    EXPECT_TRUE(contains(text, "The whole model takes ")) << report;
+  }
+  const Finished again = octavo({"run", "--config", (out / "config.toml").string()});
+  EXPECT_EQ(again.exit_code, kOk) << again.err;
+  EXPECT_TRUE(contains(again.err, "finished before")) << again.err;
 }
 
 TEST(Run, InterruptedAndResumedWritesTheSameModels) {

@@ -176,6 +176,13 @@ TEST(SettingsTable, DocumentationHasEveryKeyWithFlagAndDefault) {
   }
 }
 
+TEST(QatConfiguration, KeepsWeightsAsNarrowAsPtq) {
+  Settings settings;
+  EXPECT_EQ(qat_config(settings).weight_qmax, 127);
+  settings.ptq.weight_qmax = 63;
+  EXPECT_EQ(qat_config(settings).weight_qmax, 63);
+}
+
 TEST(Nearest, TakesTheSmallestEditDistance) {
   EXPECT_EQ(nearest("epohcs", {"lr", "epochs", "epoch_count"}), "epochs");
   EXPECT_EQ(nearest("anything", {}), "");

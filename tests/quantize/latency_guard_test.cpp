@@ -7,8 +7,10 @@
 #include <random>
 
 #include "octavo/core/error.h"
+#include "octavo/core/version.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
+#include "octavo/quantize/layer_choices.h"
 #include "octavo/quantize/ptq.h"
 #include "octavo/runtime/placement.h"
 #include "octavo/runtime/reference.h"
@@ -134,7 +136,19 @@ TEST(LatencyGuard, TheResultSaysWhatItDidAndWhy) {
               before[g].integer && !layer.integer)
         << layer.name;
   }
-  EXPECT_TRUE(guarded.graph.metadata.contains("octavo.latency_guard"));
+  const auto choice = layer_choices(guarded.graph).guard;
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice->batch, 1);
+  EXPECT_EQ(choice->threads, 1);
+  EXPECT_EQ(choice->cpu, cpu_name());
+  EXPECT_NEAR(choice->guarded_ms, guarded.guarded_ms, 0.00005);
+  EXPECT_EQ(choice->all_float, !guarded.graph.quantized());
+  std::vector<std::string> left;
+  for (std::size_t g = 0; g < placed.size(); ++g) {
+    if (before[g].integer && !placed[g].integer) left.push_back(guarded.layers[g].name);
+  }
+  ASSERT_EQ(choice->layers.size(), left.size());
+  for (std::size_t i = 0; i < left.size(); ++i) EXPECT_EQ(choice->layers[i].name, left[i]);
 }
 
 TEST(LatencyGuard, FloatModelsAndBadSettingsAreRefused) {

@@ -6,6 +6,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/graph/builder.h"
+#include "octavo/quantize/layer_choices.h"
 #include "octavo/quantize/ptq.h"
 #include "octavo/runtime/placement.h"
 
@@ -92,12 +93,21 @@ TEST(Saturation, OnlyLayersWithEventsAreNarrowed) {
   std::vector<LayerSaturation> layers = narrow_saturating_layers(graph, dark, as_integers(), all(dark));
   EXPECT_FALSE(layers.at(0).proven());
   EXPECT_FALSE(layers.at(0).narrowed);
+  ASSERT_TRUE(layer_choices(graph).saturation);
+  EXPECT_EQ(layer_choices(graph).saturation->images, 1);
+  EXPECT_EQ(layer_choices(graph).saturation->proven, 1);
+  EXPECT_EQ(layer_choices(graph).saturation->layers.at(0).layer, "conv");
+  EXPECT_EQ(layer_choices(graph).saturation->layers.at(0).events, 0);
+  forget_layer_choices(graph);
   EXPECT_EQ(graph, before);
   layers = narrow_saturating_layers(graph, bright, as_integers(), all(bright));
   EXPECT_TRUE(layers.at(0).narrowed);
-  EXPECT_TRUE(layers.at(0).proven());
   EXPECT_EQ(layers.at(0).events, 4);
+  EXPECT_EQ(layers.at(0).largest, 255 * 254);  // as with eight bits
   EXPECT_FALSE(layers.at(1).narrowed);
+  EXPECT_TRUE(layer_choices(graph).saturation->layers.at(0).narrowed);
+  EXPECT_EQ(layer_choices(graph).saturation->layers.at(0).largest, 255 * 254);
+  EXPECT_TRUE(saturation_bounds(graph).at(0).proven());
   for (const Node& node : graph.nodes) {
     const bool weighted = node.op == Op::kConv || node.op == Op::kGemm;
     if (!weighted) continue;

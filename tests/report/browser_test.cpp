@@ -89,6 +89,9 @@ class Browser : public ::testing::Test {
 };
 
 Results long_names(Results results) {
+  results.variants[1].choices = testing::sample_choices();
+  results.variants[1].choices.guard->layers[0].name = std::string(120, 'l');
+  results.variants[1].choices.saturation->layers[0].layer = std::string(120, 's');
   Variant extra = results.variants[1];
   extra.name = "mixed-precision-" + std::string(60, 'w');
   results.variants.push_back(extra);
@@ -120,7 +123,9 @@ constexpr const char* kClashes =
 
 TEST_F(Browser, NothingSticksOutAndNoLabelsClash) {
   const Dataset test = testing::sample_dataset(600, 10);
-  const std::string html = to_html(testing::sample_results(test), test);
+  Results results = testing::sample_results(test);
+  results.variants[1].choices = testing::sample_choices();
+  const std::string html = to_html(results, test);
   EXPECT_EQ(in_frames(html, {320, 360, 700, 1200}, std::string(kWidest) + kClashes),
             "320/fits;0;360/fits;0;700/fits;0;1200/fits;0");
 }

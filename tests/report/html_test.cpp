@@ -265,6 +265,9 @@ TEST(Html, HundredClassesWithHostileNamesAreSound) {
   results.model = "</title><script>alert(1)</script>";
   results.environment["<i>"] = "\"'&<>";
   results.variants[1].name = "</svg><img src=x>";
+  results.variants[1].layers.back().layer = "</p><i>noisiest";
+  results.variants[1].choices = testing::sample_choices();
+  results.variants[1].choices.guard->cpu = "<b>";
   results.variants[2].precision = "</table>";
   results.notes = {"</main>"};
   const std::string html = to_html(results, test);

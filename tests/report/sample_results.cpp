@@ -103,6 +103,29 @@ std::vector<LayerQuality> sample_layers() {
   return layers;
 }
 
+LayerChoices sample_choices() {
+  LayerChoices choices;
+  choices.guard = {
+      .batch = 8,
+      .threads = 2,
+      .cpu = "AMD EPYC 7B13",
+      .float_ms = 6.12,
+      .int8_ms = 1.0625,
+      .guarded_ms = 0.975,
+      .all_float = false,
+      .layers = {{.name = "features.se1.fc", .float_ms = 0.0123, .int8_ms = 0.0041, .conversion_ms = 0.0156},
+                 {.name = "head", .float_ms = 0.0302, .int8_ms = 0.0355, .conversion_ms = 0.0002}}};
+  choices.saturation = {
+      .images = 64,
+      .proven = 3,
+      .layers = {
+          {.layer = "conv1", .largest = 64770, .risky_pairs = 1203, .events = 45678, .narrowed = true},
+          {.layer = "conv2", .largest = 50001, .risky_pairs = 7, .events = 1, .narrowed = true},
+          {.layer = "features.se1.fc", .largest = 33000, .risky_pairs = 2, .events = 0, .narrowed = false},
+          {.layer = "<b>&\"|", .largest = 32768, .risky_pairs = 0, .events = 0, .narrowed = false}}};
+  return choices;
+}
+
 Results sample_results(const Dataset& test) {
   std::mt19937 generator(3);
   std::uniform_real_distribution<double> chance;

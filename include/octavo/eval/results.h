@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "octavo/quantize/layer_choices.h"
 #include "octavo/quantize/layer_quality.h"
 
 namespace octavo {
@@ -45,6 +46,7 @@ struct Variant {
   std::vector<Latency> latency;
   double agreement_with_base = 1;  ///< Fraction of test images with the same top-1 class as the base model.
   std::vector<LayerQuality> layers = {};  ///< Of the PTQ variant: what its quantization costs layer by layer.
+  LayerChoices choices = {};              ///< What its file says of single layers: float32 and seven bits.
 };
 
 /// One epoch of training or QAT.

@@ -41,8 +41,8 @@ struct GuardedModel {
 /// float32 and what it takes to go from one to the other, finds the cheapest choice for all groups together
 /// (a minimum cut), tries it, and corrects the times by those of the trial. Of the model as it was given, the
 /// trials and the float model the fastest is the result: with fewer annotations, or none where float32 is
-/// fastest. What remains quantized keeps its parameters. Metadata: octavo.latency_guard says what was
-/// measured, and octavo.latency_guard.NODE why that layer stays in float32.
+/// fastest. What remains quantized keeps its parameters. The metadata say what was measured, and why layers
+/// stay in float32 (octavo/quantize/layer_choices.h).
 ///
 /// Throws kBadInput for a float model or one that is quantized inside its fused groups.
 GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config = {});

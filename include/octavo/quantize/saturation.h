@@ -16,7 +16,7 @@
 
 namespace octavo {
 
-/// One Conv, Gemm or MatMul that runs in integers.
+/// One Conv, Gemm or MatMul that runs in integers. Of a narrowed one, what it was with eight bits.
 struct LayerSaturation {
   std::string layer;  ///< The node's name.
   /// The largest |q1 * w1 + q2 * w2| that any two weights of one output channel can give, whatever their
@@ -43,8 +43,8 @@ std::vector<LayerSaturation> count_saturation(
     const std::function<void(std::int64_t done, std::int64_t total)>& on_progress = {});
 
 /// Gives the weights of layers with events seven bits, and counts again, until there are none: 126 * 255 fits
-/// int16. `quantized` is as PTQ makes it, with float32 weights. Layers that could saturate but never did keep
-/// eight bits; the answer says which.
+/// int16. `quantized` is as PTQ and QAT make it, with float32 weights. Layers that could saturate but never
+/// did keep eight bits; the answer says which, and so do the metadata (octavo/quantize/layer_choices.h).
 std::vector<LayerSaturation> narrow_saturating_layers(
     Graph& quantized, const Dataset& data, const Normalization& normalization,
     std::span<const std::int64_t> indices, std::int64_t batch = 16,
