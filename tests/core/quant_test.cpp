@@ -64,6 +64,8 @@ TEST(Rescale, ConvertsBeforeItScales) {
 TEST(QuantizedSum, HoldsTheZeroPointsInItsOffsetAndRoundsTwice) {
   const float offset = quantized_sum_offset(0.5F, 10, 0.25F, 4, 100);
   EXPECT_EQ(offset, 94.0F);
+  // The first operand's product is not rounded before it is added: 16.9378510 otherwise.
+  EXPECT_EQ(quantized_sum_offset(0.7310585F, 101, 1.3178912F, 7, 100), 16.9378586F);
   EXPECT_EQ(quantized_sum(12, 0.5F, 8, 0.25F, offset), 102.0F);
   // 3 * (1 + 2^-23) - 3 = 3 * 2^-23: a product rounded on its own would be off by 2^-23.
   EXPECT_EQ(quantized_sum(0, 1.0F, 3, 1.0F + 0x1p-23F, -3.0F), 3 * 0x1p-23F);

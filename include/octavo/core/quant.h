@@ -77,7 +77,7 @@ inline float quantized_sum(std::int32_t a, float a_multiplier, std::int32_t b, f
   return std::fma(static_cast<float>(a), a_multiplier, std::fma(static_cast<float>(b), b_multiplier, offset));
 }
 
-/// What quantized_sum() adds once: zero_point_y - (a_multiplier * zero_point_a + b_multiplier *
+/// What quantized_sum() adds once: zero_point_y - fma(a_multiplier, zero_point_a, b_multiplier *
 /// zero_point_b).
 float quantized_sum_offset(float a_multiplier, std::int32_t a_zero_point, float b_multiplier,
                            std::int32_t b_zero_point, std::int32_t y_zero_point);
