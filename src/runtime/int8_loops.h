@@ -40,10 +40,12 @@ class WindowReader {
     const bool inside = contiguous_ && x0 >= 0 && x0 + columns_ <= in_w_;
     for (std::int64_t ky = 0; ky < rows_; ++ky, target += size) {
       const std::int64_t iy = oy * stride_y_ - top_ + ky * dilation_y_;
-      const std::uint8_t* line = image + iy * in_w_ * pixel_ + first_;
       if (iy < 0 || iy >= in_h_) {
         std::fill_n(target, size, padding_);
-      } else if (inside) {
+        continue;
+      }
+      const std::uint8_t* line = image + iy * in_w_ * pixel_ + first_;
+      if (inside) {
         Isa::widen(target, line + x0 * pixel_, size);
       } else {
         read_taps(line, x0, target);
