@@ -270,6 +270,7 @@ int run_program(int argc, char** argv) {
   const InterruptListener listener;
   Session session{.settings = settings,
                   .console = console,
+                  .arguments = argv,
                   .stop = listener.token(),
                   .files = {typed.files.begin(), typed.files.end()},
                   .output = typed.output,

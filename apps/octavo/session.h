@@ -15,6 +15,7 @@ namespace octavo::app {
 struct Session {
   Settings settings;  ///< Resolved: threads is at least 1.
   Console& console;
+  char** arguments = nullptr;  ///< The command line as main() has it.
   std::stop_token stop;
   std::vector<std::filesystem::path> files;  ///< Positional arguments: models.
   std::filesystem::path output;              ///< --out of ptq and qat.

@@ -10,57 +10,12 @@
 #include "octavo/core/version.h"
 #include "octavo/data/resize.h"
 #include "octavo/eval/evaluate.h"
-#include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/quantize/layer_choices.h"
 #include "run_folder.h"
 
 namespace octavo::app {
 namespace {
-
-double percent(double fraction) { return 100 * fraction; }
-
-/// Writes how a model came to be into its metadata. Paths, threads and times stay out: the same run gives the
-/// same file.
-void stamp(Graph& graph, const Session& session, const LoadedData& data, const std::string& variant,
-           Command phases) {
-  const Dataset& train = data.pair.train;
-  graph.metadata["octavo.version"] = version();
-  graph.metadata["octavo.created_by"] = "octavo " + version();
-  graph.metadata["octavo.variant"] = variant;
-  graph.metadata["octavo.settings"] = join_settings(defining_settings(session.settings, phases));
-  graph.metadata["octavo.seed"] = std::to_string(session.settings.seed);
-  graph.metadata["octavo.dataset"] = train.name;
-  graph.metadata["octavo.data_hash"] = train.hash;
-}
-
-/// Progress and stop for a phase of training.
-void connect(TrainConfig& config, const Session& session, const TrainSinks& sinks) {
-  config.resume = session.resume;
-  config.stop = session.stop;
-  config.on_progress = [&session, &sinks](const TrainProgress& progress) {
-    session.console.bar(progress);
-    if (sinks.on_step) sinks.on_step(progress);
-  };
-  const std::int64_t epochs = config.epochs;
-  config.on_epoch = [&session, &sinks, epochs](const EpochRecord& r) {
-    const std::string test = r.test_accuracy < 0
-                                 ? std::string()
-                                 : fmt::format(", test accuracy {:.2f} %", percent(r.test_accuracy));
-    session.console.line(fmt::format("{} epoch {}/{}: loss {:.4f}, accuracy {:.2f} %{}, {:.0f} images/s, {}",
-                                     r.phase, r.epoch, epochs, r.train_loss, percent(r.train_accuracy), test,
-                                     r.images_per_second, clock_text(r.seconds)));
-    if (sinks.on_epoch) sinks.on_epoch(r);
-  };
-}
-
-std::map<std::string, QuantParams> activations_of(const Graph& quantized) {
-  std::map<std::string, QuantParams> activations;
-  for (const Value& value : quantized.values) {
-    if (value.quant && !value.constant) activations.emplace(value.name, *value.quant);
-  }
-  return activations;
-}
 
 void limit(Dataset& split, std::int64_t count, const std::string& flag, std::vector<std::string>& notes) {
   if (count == 0 || split.size() == 0) return;  // an empty split was not asked for
@@ -140,6 +95,18 @@ LoadedData load_named(const Session& session, const std::string& dataset, ImageF
 
 }  // namespace
 
+void stamp(Graph& graph, const Session& session, const LoadedData& data, const std::string& variant,
+           Command phases) {
+  const Dataset& train = data.pair.train;
+  graph.metadata["octavo.version"] = version();
+  graph.metadata["octavo.created_by"] = "octavo " + version();
+  graph.metadata["octavo.variant"] = variant;
+  graph.metadata["octavo.settings"] = join_settings(defining_settings(session.settings, phases));
+  graph.metadata["octavo.seed"] = std::to_string(session.settings.seed);
+  graph.metadata["octavo.dataset"] = train.name;
+  graph.metadata["octavo.data_hash"] = train.hash;
+}
+
 LoadedData load_data(const Session& session) {
   const Settings& settings = session.settings;
   return load_named(session, settings.data.dataset,
@@ -168,27 +135,6 @@ std::string origin_note(const DatasetPair& pair) {
       "These are not the official {} files (their checksums differ), so figures do not compare with "
       "published ones.",
       pair.train.name);
-}
-
-TrainResult train_base(const Session& session, const LoadedData& data,
-                       const std::filesystem::path& checkpoint, const TrainSinks& sinks) {
-  const Dataset& images = data.pair.train;
-  Graph graph = make_model(session.settings.model,
-                           {.channels = images.channels,
-                            .height = images.height,
-                            .width = images.width,
-                            .classes = static_cast<std::int64_t>(images.class_names.size())},
-                           session.settings.seed);
-  set_normalization(graph, data.pair.normalization);
-  set_class_names(graph, images.class_names);
-  graph.metadata["octavo.model"] = session.settings.model;
-  TrainConfig config = train_config(session.settings);
-  config.checkpoint = checkpoint;
-  connect(config, session, sinks);
-  TrainResult result = train(graph, images, &data.pair.test, data.pair.normalization, config);
-  for (const auto& [key, value] : graph.metadata) result.graph.metadata.emplace(key, value);
-  stamp(result.graph, session, data, "base", kTrain);
-  return result;
 }
 
 QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Graph& base) {
@@ -246,19 +192,6 @@ std::vector<LayerQuality> layer_quality(const Session& session, const LoadedData
                                                      static_cast<double>(done) / static_cast<double>(total),
                                                      fmt::format("{} of {} images", done, total));
                                });
-}
-
-QatResult make_qat(const Session& session, const LoadedData& data, const Graph& base, const Graph& ptq,
-                   const std::filesystem::path& checkpoint, const TrainSinks& sinks) {
-  QatConfig config = qat_config(session.settings);
-  config.train.checkpoint = checkpoint;
-  connect(config.train, session, sinks);
-  QatResult result = train_quantized(base, activations_of(ptq), data.pair.train, &data.pair.test,
-                                     normalization_of(base, data), config);
-  for (const auto& [key, value] : ptq.metadata) result.graph.metadata.emplace(key, value);
-  forget_layer_choices(result.graph);
-  stamp(result.graph, session, data, "qat", kQat);
-  return result;
 }
 
 Normalization normalization_of(const Graph& model, const LoadedData& data) {

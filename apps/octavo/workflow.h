@@ -28,6 +28,11 @@ LoadedData load_data(const Session& session);
 LoadedData load_data_for(const Session& session, const Graph& model,
                          WantedSplits splits = WantedSplits::kBoth);
 
+/// Writes how a model came to be into its metadata. Paths, threads and times stay out: the same run gives the
+/// same file.
+void stamp(Graph& graph, const Session& session, const LoadedData& data, const std::string& variant,
+           Command phases);
+
 /// One sentence if the files are not the official ones, else empty.
 std::string origin_note(const DatasetPair& pair);
 

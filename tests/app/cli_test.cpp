@@ -1,6 +1,8 @@
 // Arguments, exit codes and answers of the real program on real files, without training.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +50,39 @@ TEST(Version, NamesLibrariesAndInstructionSet) {
   EXPECT_EQ(version.exit_code, 0);
   for (const char* part : {"octavo 0.1.0", "oneDNN ", "LibTorch ", "instruction set "}) {
     EXPECT_TRUE(contains(version.out, part)) << part << " in " << version.out;
+  }
+}
+
+/// The program without octavo-train beside it, under the shell.
+class Alone : public ::testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::copy_file(OCTAVO_BINARY, folder_ / "octavo"); }
+
+  Finished shell(const std::string& before, const std::string& arguments) {
+    const std::string file = (folder_ / "answer").string();
+    const std::string command = before + " " + (folder_ / "octavo").string() + " " + arguments + " > " +
+                                file + " 2> " + file + ".err";
+    const int status = std::system(command.c_str());
+    return {WEXITSTATUS(status), file_text(file), file_text(file + ".err")};
+  }
+
+  ScratchFolder folder_;
+};
+
+// Loading LibTorch takes most of a second.
+TEST_F(Alone, LoadsNoLibTorch) {
+  const Finished loaded = shell("LD_TRACE_LOADED_OBJECTS=1", "");
+  EXPECT_TRUE(contains(loaded.out, "libdnnl")) << loaded.out;
+  EXPECT_FALSE(contains(loaded.out, "libtorch")) << loaded.out;
+}
+
+TEST_F(Alone, HelpsButCannotTrain) {
+  EXPECT_EQ(shell("", "run --help").exit_code, 0);
+  for (const char* arguments : {"run", "train", "qat x.onnx", "verify x.onnx"}) {
+    const Finished finished = shell("", arguments);
+    EXPECT_EQ(finished.exit_code, 5) << arguments;
+    EXPECT_TRUE(contains(finished.err, (folder_ / "octavo-train").string() + ": cannot be started; expected"))
+        << finished.err;
   }
 }
 
