@@ -78,6 +78,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
     run_depthwise(conv, batch, x, y, threads);
   } else if (conv.algorithm == Int8Conv::Algorithm::kDirectQuads) {
     run_conv<Generic<std::uint8_t, std::int8_t, 4>>(conv, batch, x, other, y, threads);
+  } else if (conv.algorithm == Int8Conv::Algorithm::kDirectNarrowPairs) {
+    run_conv<Generic<std::int16_t, std::int8_t, 2>>(conv, batch, x, other, y, threads);
   } else {
     run_conv<Generic<std::int16_t, std::int16_t, 2>>(conv, batch, x, other, y, threads);
   }

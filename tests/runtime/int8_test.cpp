@@ -189,7 +189,9 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     const ConvExtent extent{c.size, c.size, y.dim(2), y.dim(3)};
     const std::vector<std::uint8_t> x = with_slack(channels_last(expected.at(graph.input)));
     std::vector<Int8Conv::Algorithm> algorithms{kernels.direct, kernels.direct_few};
-    if (&kernels == &int8_kernels_generic()) algorithms.push_back(Int8Conv::Algorithm::kDirectQuads);
+    if (&kernels == &int8_kernels_generic())
+      algorithms.insert(algorithms.end(),
+                        {Int8Conv::Algorithm::kDirectNarrowPairs, Int8Conv::Algorithm::kDirectQuads});
     for (const auto winograd : {Int8Conv::Algorithm::kWinograd2x2, Int8Conv::Algorithm::kWinograd4x4}) {
       if (kernels.winograd && winograd_applies(lowered, winograd)) algorithms.push_back(winograd);
     }
