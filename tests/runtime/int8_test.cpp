@@ -257,6 +257,15 @@ IntegerConv largest_conv(std::int64_t c_in) {
   return conv;
 }
 
+/// Of an 8x8 image whose pixels are all 255.
+std::vector<float> float_outputs(const Int8Kernels& kernels, const IntegerConv& conv,
+                                 Int8Conv::Algorithm algorithm) {
+  const std::vector<std::uint8_t> x(static_cast<std::size_t>(8 * 8 * conv.c_in) + kReadSlack, 255);
+  std::vector<float> y(static_cast<std::size_t>(8 * 8 * conv.c_out));
+  kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm), 1, x.data(), nullptr, y.data(), 1);
+  return y;
+}
+
 TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
   if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
   using Algorithm = Int8Conv::Algorithm;
@@ -265,30 +274,32 @@ TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
   EXPECT_TRUE(winograd_applies(largest_conv(kMost + 1), Algorithm::kWinograd2x2));
   const IntegerConv conv = largest_conv(kMost);
   ASSERT_TRUE(winograd_applies(conv, Algorithm::kWinograd4x4));
-  const std::vector<std::uint8_t> x(static_cast<std::size_t>(8 * 8 * kMost) + kReadSlack, 255);
-  const auto outputs = [&](const Int8Kernels& kernels, Algorithm algorithm) {
-    std::vector<float> y(8 * 8 * 16);
-    kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm), 1, x.data(), nullptr, y.data(), 1);
-    return y;
-  };
-  const std::vector<float> expected = outputs(int8_kernels_generic(), Algorithm::kDirectPairs);
+  const std::vector<float> expected = float_outputs(int8_kernels_generic(), conv, Algorithm::kDirectPairs);
   EXPECT_EQ(expected[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * kMost);
-  EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd2x2), expected);
-  EXPECT_EQ(outputs(int8_kernels_avx2(), Algorithm::kWinograd4x4), expected);
+  EXPECT_EQ(float_outputs(int8_kernels_avx2(), conv, Algorithm::kWinograd2x2), expected);
+  EXPECT_EQ(float_outputs(int8_kernels_avx2(), conv, Algorithm::kWinograd4x4), expected);
 }
 
 TEST(Int8Conv, Avx512VnniSumsOfLargestWeightsAreExact) {
   if (!cpu_has_avx512vnni()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
-  const IntegerConv conv = largest_conv(512);
-  const std::vector<std::uint8_t> x(static_cast<std::size_t>(8 * 8 * 512) + kReadSlack, 255);
-  const auto outputs = [&](const Int8Kernels& kernels) {
-    std::vector<float> y(8 * 8 * 16);
-    kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, kernels.direct), 1, x.data(), nullptr, y.data(), 1);
-    return y;
-  };
-  const std::vector<float> actual = outputs(int8_kernels_avx512vnni());
+  const auto actual =
+      float_outputs(int8_kernels_avx512vnni(), largest_conv(512), Int8Conv::Algorithm::kDirectQuads);
   EXPECT_EQ(actual[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * 512);
-  EXPECT_EQ(actual, outputs(int8_kernels_generic()));
+}
+
+TEST(Int8Conv, BiasIsAddedAndRoundedBeforeTheMultiplier) {
+  IntegerConv conv = largest_conv(512);
+  for (std::size_t m = 0; m < conv.bias.size(); ++m) {
+    conv.bias[m] = static_cast<std::int32_t>(7654321 * (m + 1));
+    conv.multiplier[m] = 0.1F / static_cast<float>(m + 1);
+  }
+  const std::vector<float> expected =
+      float_outputs(int8_kernels_generic(), conv, Int8Conv::Algorithm::kDirectPairs);
+  const float sum = 255.0F * 127 * 9 * 512;
+  EXPECT_EQ(expected[3 * 8 * 16 + 3 * 16 + 1], (sum + static_cast<float>(2 * 7654321)) * (0.1F / 2));
+  const Int8Kernels& kernels = int8_kernels();
+  for (const auto algorithm : {kernels.direct, kernels.direct_few})
+    EXPECT_EQ(float_outputs(kernels, conv, algorithm), expected) << kernels.isa;
 }
 
 TEST(Int8Conv, WinogradPaysWhereDirectMultipliesLittle) {
