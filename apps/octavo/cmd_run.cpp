@@ -122,6 +122,7 @@ void cmd_run(Session& session) {
   }
   resumable(folder, "run", [&] {
     const LoadedData data = open_data(session, folder);
+    calibration_images(session, data);  // More than there are: said before training, not after it.
     phase_train(session, folder, data);
     phase_ptq(session, folder, data);
     phase_qat(session, folder, data);

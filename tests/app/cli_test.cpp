@@ -11,6 +11,7 @@
 #include "octavo/onnx/onnx.h"
 #include "octavo/quantize/layer_choices.h"
 #include "process.h"
+#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {
@@ -22,7 +23,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 /// A fresh float model for Fashion-MNIST on disk.
-std::filesystem::path write_model(const ScratchFolder& folder) {
+std::filesystem::path write_model(const TemporaryFolder& folder) {
   Graph graph = make_model("simple-cnn", {.channels = 1, .height = 28, .width = 28, .classes = 10}, 1);
   set_normalization(graph, {.mean = {0.286F}, .std = {0.353F}});
   graph.metadata["octavo.dataset"] = "fashion-mnist";
@@ -66,7 +67,7 @@ class Alone : public ::testing::Test {
     return {WEXITSTATUS(status), file_text(file), file_text(file + ".err")};
   }
 
-  ScratchFolder folder_;
+  TemporaryFolder folder_;
 };
 
 // Loading LibTorch takes most of a second.
@@ -127,7 +128,7 @@ TEST(Usage, NotANumberSaysWhatIsExpected) {
 }
 
 TEST(Config, UnknownKeyExitsWith2AndItsPlace) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::ofstream(folder / "c.toml") << "[train]\nepoch = 3\n";
   const Finished finished = octavo({"run", "--config", (folder / "c.toml").string()});
   EXPECT_EQ(finished.exit_code, 2);
@@ -140,7 +141,7 @@ TEST(Config, MissingFileExitsWith5) {
 }
 
 TEST(Config, FlagsWinOverTheFile) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::ofstream(folder / "c.toml") << "[train]\nepochs = 3\n[data]\ndataset = \"mnist\"\n";
   const Finished finished = octavo({"data", "--config", (folder / "c.toml").string(), "--dataset",
                                     "fashion-mnist", "--train-limit", "10", "--test-limit", "10", "--json"});
@@ -176,7 +177,7 @@ TEST(Output, FullStandardOutputExitsWith5) {
 }
 
 TEST(Output, UnwritableFolderExitsWith5BeforeAnythingIsRead) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::ofstream(folder / "file") << "in the way";
   const std::string out = (folder / "file").string() + "/run";
   const Finished finished = octavo({"run", "--out", out, "--data", "/nowhere"});
@@ -185,7 +186,7 @@ TEST(Output, UnwritableFolderExitsWith5BeforeAnythingIsRead) {
 }
 
 TEST(ModelFile, BadFilesHaveTheirExitCodes) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string whole = file_text(write_model(folder));
   std::ofstream(folder / "truncated.onnx", std::ios::binary) << whole.substr(0, whole.size() / 2);
   std::ofstream(folder / "empty.onnx");
@@ -201,7 +202,7 @@ TEST(ModelFile, BadFilesHaveTheirExitCodes) {
 }
 
 TEST(Eval, WrongDataSetForTheModelExitsWith3) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   Graph graph = make_model("simple-cnn", {.channels = 3, .height = 32, .width = 32, .classes = 10}, 1);
   save_onnx(graph, folder / "rgb.onnx");
   const Finished finished =
@@ -210,7 +211,7 @@ TEST(Eval, WrongDataSetForTheModelExitsWith3) {
 }
 
 TEST(Ptq, NarrowsSaturatingLayersWhereAskedAndSaysSo) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const auto output = folder / "avx2.onnx";
   const auto page = folder / "avx2.html";
@@ -234,7 +235,7 @@ TEST(Ptq, NarrowsSaturatingLayersWhereAskedAndSaysSo) {
 }
 
 TEST(Ptq, WritesAnInt8FileThatEvalRuns) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const auto output = folder / "int8.onnx";
   const Finished made =
@@ -252,7 +253,7 @@ TEST(Ptq, WritesAnInt8FileThatEvalRuns) {
 }
 
 TEST(Ptq, ReportShowsEveryLayer) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto page = folder / "layers.html";
   const Finished made = octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out",
                                 (folder / "int8.onnx").string(), "--report", page.string()});
@@ -265,7 +266,7 @@ TEST(Ptq, ReportShowsEveryLayer) {
 
 // What it decides depends on the machine; that the page and the file say it does not.
 TEST(Ptq, LatencyGuardSaysWhatItDidInFileAndReport) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto output = folder / "mixed.onnx";
   const auto page = folder / "mixed.html";
   const Finished made =
@@ -289,7 +290,7 @@ TEST(Ptq, LatencyGuardSaysWhatItDidInFileAndReport) {
 }
 
 TEST(Inspect, TellsWhatRunsInIntegers) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const auto int8 = (folder / "int8.onnx").string();
   ASSERT_EQ(octavo({"ptq", model.string(), "--calibration-samples", "20", "--out", int8}).exit_code, 0);
@@ -306,7 +307,7 @@ TEST(Inspect, TellsWhatRunsInIntegers) {
 }
 
 TEST(Verify, ProgramsGiveTheSameAnswers) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto int8 = (folder / "int8.onnx").string();
   ASSERT_EQ(
       octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out", int8}).exit_code,
@@ -333,7 +334,7 @@ TEST(Verify, ProgramsGiveTheSameAnswers) {
 }
 
 TEST(Verify, DifferenceAboveTheBoundExitsWith1) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto int8 = (folder / "int8.onnx").string();
   ASSERT_EQ(
       octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out", int8}).exit_code,
@@ -347,7 +348,7 @@ TEST(Verify, DifferenceAboveTheBoundExitsWith1) {
 }
 
 TEST(Ptq, NeverWritesOverItsInputOrASilentlyChosenFile) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const std::string before = file_text(model);
   EXPECT_EQ(octavo({"ptq", model.string(), "--out", model.string()}).exit_code, 2);
@@ -358,7 +359,7 @@ TEST(Ptq, NeverWritesOverItsInputOrASilentlyChosenFile) {
 }
 
 TEST(Ptq, MoreSamplesThanImagesExitsWith2) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const Finished finished =
       octavo({"ptq", model.string(), "--train-limit", "10", "--calibration-samples", "11"});
@@ -367,7 +368,7 @@ TEST(Ptq, MoreSamplesThanImagesExitsWith2) {
 }
 
 TEST(Ptq, FullDiskExitsWith5AndLeavesNoFile) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const auto output = folder / "int8.onnx";
   const Finished finished =
@@ -383,7 +384,7 @@ TEST(Ptq, FullDiskExitsWith5AndLeavesNoFile) {
 // The superseded script gave one process' statistics at one batch size. Here each figure says what it was
 // taken from.
 TEST(SupersededMistakeOfTime, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const Finished finished = octavo({"bench", model.string(), "--batches", "1,3", "--warmup", "2", "--runs",
                                     "7", "--threads", "1", "--json"});
@@ -415,7 +416,7 @@ TEST(SupersededMistakeOfTime, BenchStatesWarmupRunsThreadsAndSpreadAtEachBatch) 
 }
 
 TEST(Cli, BenchShowsWhatEachLayerCosts) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto model = write_model(folder);
   const std::vector<std::string> arguments{"bench", model.string(), "--layers", "--batches", "2", "--warmup",
                                            "1",     "--runs",       "3",        "--threads", "1"};

@@ -8,6 +8,7 @@
 #include "octavo/graph/preprocessing.h"
 #include "octavo/onnx/onnx.h"
 #include "process.h"
+#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {
@@ -18,7 +19,7 @@ using octavo::testing::jpeg_bytes;
 using octavo::testing::put_image;
 
 /// Says which of two classes: input of 20 x 24 pixels, and no word on where it came from.
-std::filesystem::path foreign_model(const ScratchFolder& folder) {
+std::filesystem::path foreign_model(const TemporaryFolder& folder) {
   GraphBuilder b("foreign", 3, 20, 24, 5);
   ValueId x =
       b.batch_norm("bn", b.conv("conv", b.input(), 8, {.kernel = {3, 3}, .pads = {1, 1, 1, 1}}, false));
@@ -29,7 +30,7 @@ std::filesystem::path foreign_model(const ScratchFolder& folder) {
 }
 
 /// Dark and light pictures of many sizes, PNG and JPEG.
-std::filesystem::path pictures(const ScratchFolder& folder) {
+std::filesystem::path pictures(const TemporaryFolder& folder) {
   const auto root = folder / "pictures";
   for (int i = 0; i < 8; ++i) {
     const auto size = static_cast<unsigned>(20 + 7 * i);
@@ -45,7 +46,7 @@ std::filesystem::path pictures(const ScratchFolder& folder) {
 }
 
 TEST(ImageFolderCommands, ForeignModelIsQuantizedAndEvaluated) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string model = foreign_model(folder).string();
   const std::string data = pictures(folder).string();
   const std::string quantized = (folder / "q.onnx").string();
@@ -67,7 +68,7 @@ TEST(ImageFolderCommands, ForeignModelIsQuantizedAndEvaluated) {
 }
 
 TEST(ImageFolderCommands, FolderWithoutSplitsCalibratesAndEvaluates) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string model = foreign_model(folder).string();
   const std::string data = (pictures(folder) / "train").string();
   const std::string quantized = (folder / "q.onnx").string();
@@ -81,7 +82,7 @@ TEST(ImageFolderCommands, FolderWithoutSplitsCalibratesAndEvaluates) {
 }
 
 TEST(ImageFolderCommands, ForeignModelIsFineTunedInIntegers) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string model = foreign_model(folder).string();
   const std::string data = pictures(folder).string();
   const std::string tuned = (folder / "qat.onnx").string();
@@ -92,7 +93,7 @@ TEST(ImageFolderCommands, ForeignModelIsFineTunedInIntegers) {
 }
 
 TEST(ImageFolderCommands, TrainingTakesTheSizeAsked) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string data = pictures(folder).string();
   const std::vector<std::string> train{
       "train",  "--model",   "resnet20", "--dataset", "image-folder",
@@ -114,7 +115,7 @@ TEST(ImageFolderCommands, TrainingTakesTheSizeAsked) {
 TEST(ImageFolderCommands, FashionMnistIsResizedToTheModelsInputAndItIsSaid) {
   if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist"))
     GTEST_SKIP() << "The package dataset-fashion-mnist is not installed.";
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   GraphBuilder b("grey", 1, 40, 36, 5);
   ValueId x = b.relu("relu", b.conv("conv", b.input(), 8, {.kernel = {3, 3}, .strides = {2, 2}}, true));
   x = b.flatten("flatten", b.global_average_pool("gap", x));
@@ -143,7 +144,7 @@ TEST(ImageFolderCommands, FashionMnistIsResizedToTheModelsInputAndItIsSaid) {
 }
 
 TEST(ImageFolderCommands, SettingsThatDoNotFitTheModelAreRefused) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string model = foreign_model(folder).string();
   const std::string data = pictures(folder).string();
   const auto refused = [&](const std::vector<std::string>& more, const std::string& part) {

@@ -13,18 +13,9 @@
 #include <iterator>
 #include <thread>
 
+#include "support/temporary_folder.h"
+
 namespace octavo::test {
-
-ScratchFolder::ScratchFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "octavo-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  path_ = name;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 std::string file_text(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
@@ -32,7 +23,7 @@ std::string file_text(const std::filesystem::path& path) {
 }
 
 Finished octavo(const std::vector<std::string>& arguments, const RunOptions& options) {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const std::string out = options.stdout_file.empty() ? (scratch / "out").string() : options.stdout_file;
   const std::string err = (scratch / "err").string();
   const pid_t child = fork();

@@ -15,20 +15,6 @@ struct Finished {
   std::string err;
 };
 
-/// A folder under the system's temporary one that goes with its owner.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
 struct RunOptions {
   /// Polled while the program runs; true sends SIGINT, once.
   std::function<bool()> interrupt_when;

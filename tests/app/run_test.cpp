@@ -9,6 +9,7 @@
 #include "octavo/onnx/onnx.h"
 #include "octavo/quantize/layer_choices.h"
 #include "process.h"
+#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {
@@ -51,7 +52,7 @@ Arguments tiny(const std::string& command, const std::filesystem::path& out, con
 Json read_json(const std::filesystem::path& path) { return Json::parse(file_text(path)); }
 
 TEST(Run, MakesAComparisonThatEvalRepeats) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   const Finished run = octavo(tiny("run", out));
   ASSERT_EQ(run.exit_code, kOk) << run.err;
@@ -102,7 +103,7 @@ TEST(Run, MakesAComparisonThatEvalRepeats) {
 
 // The superseded script gave one process' statistics at one batch size: mean and deviation, no more.
 TEST(SupersededMistakeOfTime, RunStatesRunsThreadsWarmupAndSpreadAtEachBatch) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   const Finished run = octavo(tiny("run", out, {"--epochs", "1", "--qat-epochs", "1"}));
   ASSERT_EQ(run.exit_code, kOk) << run.err;
@@ -135,7 +136,7 @@ int largest_weight(const Graph& graph, const std::string& layer) {
 }
 
 TEST(Run, TargetIsaNarrowsPtqAndQatAndTheReportSaysSo) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   const Finished run =
       octavo(tiny("run", out, {"--epochs", "1", "--qat-epochs", "1", "--target-isa", "avx2"}));
@@ -166,7 +167,7 @@ TEST(Run, TargetIsaNarrowsPtqAndQatAndTheReportSaysSo) {
 
 // What the guard decides depends on the machine; that files, results and report say the same does not.
 TEST(Run, LatencyGuardOfAConfigurationGuardsPtqAndQatAndTheReportSaysSo) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   std::ofstream(folder / "c.toml") << "[ptq]\nlatency_guard = true\nguard_batch = 2\ntarget_isa = \"avx2\"\n";
   const Finished run = octavo(
@@ -204,7 +205,7 @@ TEST(Run, LatencyGuardOfAConfigurationGuardsPtqAndQatAndTheReportSaysSo) {
 }
 
 TEST(Run, InterruptedAndResumedWritesTheSameModels) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto whole = folder / "whole";
   const auto pieces = folder / "pieces";
   ASSERT_EQ(octavo(tiny("run", whole)).exit_code, kOk);
@@ -234,7 +235,7 @@ TEST(Run, InterruptedAndResumedWritesTheSameModels) {
 }
 
 TEST(Run, FinishedPhasesAreNotRedone) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   const Arguments one{"--epochs", "1", "--qat-epochs", "1"};
   ASSERT_EQ(octavo(tiny("train", out, {"--epochs", "1"})).exit_code, kOk);
@@ -259,7 +260,7 @@ TEST(Run, FinishedPhasesAreNotRedone) {
 }
 
 TEST(Run, FolderOfAnotherRunIsRefused) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   ASSERT_EQ(octavo(tiny("train", out, {"--epochs", "1"})).exit_code, kOk);
   const std::string before = file_text(out / "base.onnx");
@@ -278,8 +279,18 @@ TEST(Run, FolderOfAnotherRunIsRefused) {
   EXPECT_NE(file_text(out / "base.onnx"), before);
 }
 
+TEST(Run, MoreCalibrationImagesThanThereAreAreRefusedBeforeTraining) {
+  const TemporaryFolder folder;
+  const auto out = folder / "run";
+  const Finished finished = octavo(tiny("run", out, {"--calibration-samples", "513"}));
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_TRUE(contains(finished.err, "expected 1 to 512")) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(out / "checkpoint.pt"));
+  EXPECT_FALSE(std::filesystem::exists(out / "base.onnx"));
+}
+
 TEST(Run, FullDiskExitsWith5AndLeavesNoHalfFile) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   const Finished finished = octavo(tiny("train", out, {"--epochs", "1"}),
                                    {.interrupt_when = {}, .max_file_bytes = 1000000, .stdout_file = {}});
@@ -292,7 +303,7 @@ TEST(Run, FullDiskExitsWith5AndLeavesNoHalfFile) {
 }
 
 TEST(Qat, FineTunesABaseFileAndWritesInt8) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto out = folder / "run";
   ASSERT_EQ(octavo(tiny("train", out, {"--epochs", "1"})).exit_code, kOk);
   const auto output = folder / "mine.onnx";

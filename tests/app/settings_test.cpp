@@ -8,15 +8,13 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
+#include "support/temporary_folder.h"
 
 namespace octavo::app {
 namespace {
 
 class SettingsFile : public ::testing::Test {
  protected:
-  void SetUp() override { path_ = std::filesystem::path(::testing::TempDir()) / "octavo-settings.toml"; }
-  void TearDown() override { std::filesystem::remove(path_); }
-
   /// What load_config answers to `text`: its error, or nothing.
   std::pair<int, std::string> load(const std::string& text) {
     write_file(path_, text);
@@ -29,7 +27,8 @@ class SettingsFile : public ::testing::Test {
   }
   std::string at(const std::string& rest) const { return path_.string() + ":" + rest; }
 
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
+  std::filesystem::path path_ = folder_ / "settings.toml";
   Settings settings_;
 };
 

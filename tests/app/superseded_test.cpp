@@ -12,6 +12,7 @@
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "process.h"
+#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {
@@ -43,7 +44,7 @@ class SupersededMistake : public ::testing::Test {
     return output;
   }
 
-  ScratchFolder folder_;
+  TemporaryFolder folder_;
   DatasetPair data_;
 };
 

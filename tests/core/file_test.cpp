@@ -1,12 +1,12 @@
 #include "octavo/core/file.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
 
 #include "octavo/core/error.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -16,17 +16,12 @@ namespace fs = std::filesystem;
 /// A folder that is gone after the test.
 class FileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "octavo-file-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::size_t files() const {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator{}));
   }
 
-  fs::path folder_;
+  test::TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.path();
 };
 
 ErrorCode code_of(const std::function<void()>& body) {

@@ -3,18 +3,19 @@
 
 #include "data/cifar_files.h"
 #include "octavo/data/sources.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
 namespace fs = std::filesystem;
+using test::TemporaryFolder;
 using testing::ArchiveFile;
 using testing::expect_error;
 using testing::get;
 using testing::kCifarFile;
 using testing::kCifarRecord;
 using testing::put;
-using testing::TempFolder;
 
 void expect_synthetic(const DatasetPair& pair) {
   EXPECT_EQ(pair.train.size(), 50'000);
@@ -44,7 +45,7 @@ void expect_synthetic(const DatasetPair& pair) {
 class Cifar10 : public ::testing::Test {
  protected:
   static fs::path files() {
-    static const TempFolder shared;
+    static const TemporaryFolder shared;
     const fs::path path = shared / "cifar-10-batches-bin";
     if (!fs::exists(path)) testing::put_cifar_folder(path);
     return path;
@@ -58,7 +59,7 @@ class Cifar10 : public ::testing::Test {
     put(folder / name, bytes);
   }
 
-  TempFolder folder;
+  TemporaryFolder folder;
 };
 
 TEST_F(Cifar10, FolderIsRead) { expect_synthetic(read_cifar10(files())); }
@@ -187,7 +188,7 @@ TEST_F(Cifar10, ArchiveThatPromisesHugeFilesIsRefusedBeforeReadingThem) {
 }
 
 TEST(Cifar100, HasFineLabelsBehindCoarseOnes) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   const fs::path files = folder / "cifar-100-binary";
   fs::create_directories(files);
   put(files / "train.bin", testing::cifar100_file(50'000));

@@ -6,18 +6,19 @@
 #include "data/http_server.h"
 #include "data/support.h"
 #include "octavo/data/sources.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
 namespace fs = std::filesystem;
+using test::TemporaryFolder;
 using testing::expect_error;
 using testing::get;
 using testing::HttpServer;
 using testing::put;
 using testing::Resource;
 using testing::ScopedVariable;
-using testing::TempFolder;
 
 /// 300,000 bytes and their MD5: for i in range(300000): (i * i) % 251.
 std::string content() {
@@ -41,7 +42,7 @@ class Download : public ::testing::Test {
 
   ScopedVariable no_proxy{"no_proxy", "127.0.0.1"};
   HttpServer server;
-  TempFolder folder;
+  TemporaryFolder folder;
   fs::path target = folder / "sub/data.bin";
   fs::path part = folder / "sub/data.bin.part";
 };

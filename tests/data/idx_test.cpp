@@ -3,15 +3,16 @@
 
 #include "data/support.h"
 #include "octavo/data/sources.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
+using test::TemporaryFolder;
 using testing::expect_error;
 using testing::get;
 using testing::put;
 using testing::put_gzip;
-using testing::TempFolder;
 
 const std::filesystem::path kDebian = "/usr/share/datasets/fashion-mnist";
 
@@ -46,7 +47,7 @@ class Idx : public ::testing::Test {
     expect_error(ErrorCode::kBadInput, parts, [&] { read_idx(folder.path(), "mnist"); });
   }
 
-  TempFolder folder;
+  TemporaryFolder folder;
   std::filesystem::path train_images = folder / "train-images-idx3-ubyte";
   std::filesystem::path train_labels = folder / "train-labels-idx1-ubyte";
   std::filesystem::path test_images = folder / "t10k-images-idx3-ubyte";
@@ -84,7 +85,7 @@ TEST_F(Idx, MissingFileIsNamed) {
   expect_error(ErrorCode::kIo, {folder.path().string(), "t10k-labels-idx1-ubyte", "--data"},
                [&] { read_idx(folder.path(), "mnist"); });
   expect_error(ErrorCode::kIo, {"nowhere", "no such folder"}, [&] { read_idx(folder / "nowhere", "mnist"); });
-  const TempFolder empty;
+  const TemporaryFolder empty;
   expect_error(ErrorCode::kIo, {empty.path().string()}, [&] { read_idx(empty.path(), "mnist"); });
 }
 
@@ -191,7 +192,7 @@ TEST(FashionMnist, OneChangedPixelIsNotOfficial) {
   if (!std::filesystem::exists(kDebian))
     GTEST_SKIP() << "The package dataset-fashion-mnist is not installed.";
   const DatasetPair original = read_idx(kDebian, "fashion-mnist");
-  const TempFolder folder;
+  const TemporaryFolder folder;
   for (const auto& entry : std::filesystem::directory_iterator(kDebian)) {
     std::filesystem::create_symlink(entry.path(), folder.path() / entry.path().filename());
   }

@@ -2,22 +2,23 @@
 
 #include "data/image_files.h"
 #include "octavo/data/sources.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
+using test::TemporaryFolder;
 using testing::expect_error;
 using testing::grey_png;
 using testing::jpeg_bytes;
 using testing::put_image;
-using testing::TempFolder;
 
 ImageFolderConfig eight(WantedSplits splits = WantedSplits::kBoth) {
   return {.height = 8, .width = 8, .splits = splits};
 }
 
 /// train/ with classes "a b" (3 images) and "z" (1), val/ with one of each, of different sizes and names.
-void fill(const TempFolder& folder) {
+void fill(const TemporaryFolder& folder) {
   put_image(folder / "train/z/only.png", grey_png(50, 8, 8));
   put_image(folder / "train/a b/1.PNG", grey_png(10, 20, 9));
   put_image(folder / "train/a b/2.jpg", jpeg_bytes(JCS_RGB, 30, 40, {20, 20, 20}));
@@ -28,7 +29,7 @@ void fill(const TempFolder& folder) {
 }
 
 TEST(ImageFolder, ClassesAreFoldersByNameAndTakeTurns) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   fill(folder);
   const DatasetPair pair = read_image_folder(folder.path(), eight());
   EXPECT_EQ(pair.train.name, "image-folder");
@@ -49,7 +50,7 @@ TEST(ImageFolder, ClassesAreFoldersByNameAndTakeTurns) {
 }
 
 TEST(ImageFolder, GreyModelsGetOneChannel) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   fill(folder);
   ImageFolderConfig config = eight();
   config.channels = 1;
@@ -59,7 +60,7 @@ TEST(ImageFolder, GreyModelsGetOneChannel) {
 }
 
 TEST(ImageFolder, LimitsReadTheFirstOnly) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   fill(folder);
   put_image(folder / "train/a b/zz.png", "broken, and never looked at");
   ImageFolderConfig config = eight();
@@ -68,7 +69,7 @@ TEST(ImageFolder, LimitsReadTheFirstOnly) {
 }
 
 TEST(ImageFolder, OneSplitIsEnoughWhereOneIsAskedFor) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   put_image(folder / "cats/1.png", grey_png(10, 8, 8));
   put_image(folder / "dogs/1.png", grey_png(20, 8, 8));
   const DatasetPair calibration = read_image_folder(folder.path(), eight(WantedSplits::kTrain));
@@ -83,14 +84,14 @@ TEST(ImageFolder, OneSplitIsEnoughWhereOneIsAskedFor) {
 }
 
 TEST(ImageFolder, OnlyTheSplitAskedForIsRead) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   fill(folder);
   put_image(folder / "val/z/broken.png", "no image");
   EXPECT_EQ(read_image_folder(folder.path(), eight(WantedSplits::kTrain)).train.size(), 4);
 }
 
 TEST(ImageFolder, CalibrationTakesImagesWithoutClasses) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   put_image(folder / "1.png", grey_png(10, 8, 8));
   put_image(folder / "2.png", grey_png(20, 8, 8));
   EXPECT_EQ(read_image_folder(folder.path(), eight(WantedSplits::kTrain)).train.labels,
@@ -100,7 +101,7 @@ TEST(ImageFolder, CalibrationTakesImagesWithoutClasses) {
 }
 
 TEST(ImageFolder, BadFilesAreNamedAndCounted) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   fill(folder);
   put_image(folder / "train/z/b-empty.png", "");
   expect_error(ErrorCode::kBadInput, {"b-empty.png", "empty"},
@@ -111,7 +112,7 @@ TEST(ImageFolder, BadFilesAreNamedAndCounted) {
 }
 
 TEST(ImageFolder, BadFoldersAreRefusedWithWhatIsExpected) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   expect_error(ErrorCode::kIo, {"no such folder"}, [&] { read_image_folder(folder / "missing", eight()); });
   expect_error(ErrorCode::kBadInput, {"train/ and val/"}, [&] { read_image_folder(folder.path(), eight()); });
   fill(folder);
@@ -128,7 +129,7 @@ TEST(ImageFolder, BadFoldersAreRefusedWithWhatIsExpected) {
 }
 
 TEST(ImageFolder, LoadDatasetFindsItByNameAndByLooking) {
-  const TempFolder folder;
+  const TemporaryFolder folder;
   fill(folder);
   for (const char* name : {"image-folder", "auto"}) {
     DataRequest request;

@@ -4,17 +4,18 @@
 
 #include "data/cifar_files.h"
 #include "data/http_server.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
 namespace fs = std::filesystem;
+using test::TemporaryFolder;
 using testing::expect_error;
 using testing::get;
 using testing::HttpServer;
 using testing::put;
 using testing::ScopedVariable;
-using testing::TempFolder;
 
 const fs::path kDebian = "/usr/share/datasets/fashion-mnist";
 
@@ -23,7 +24,7 @@ class Sources : public ::testing::Test {
  protected:
   /// Made by the first test that needs it.
   static fs::path archive() {
-    static const TempFolder shared;
+    static const TemporaryFolder shared;
     const fs::path path = shared / "cifar-10-binary.tar.gz";
     if (!fs::exists(path)) testing::put_archive(path, testing::cifar_archive_files());
     return path;
@@ -46,7 +47,7 @@ class Sources : public ::testing::Test {
                                [&](const std::string& n) { return n.find(part) != std::string::npos; });
   }
 
-  TempFolder folder;
+  TemporaryFolder folder;
   ScopedVariable no_proxy{"no_proxy", "127.0.0.1"};
   ScopedVariable data{"OCTAVO_DATA", std::nullopt};
   ScopedVariable cache_home{"XDG_CACHE_HOME", (folder / "cache").string()};

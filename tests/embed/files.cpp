@@ -1,11 +1,12 @@
 #include "embed/files.h"
 
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+
+#include "support/temporary_folder.h"
 
 namespace octavo::testing {
 namespace {
@@ -14,24 +15,17 @@ namespace {
 class Files {
  public:
   Files() {
-    std::string name = (std::filesystem::temp_directory_path() / "octavo-embed-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path = name;
-    const std::string command = std::string(MAKE_EMBED_FILES) + " " + name;
+    const std::string command = std::string(MAKE_EMBED_FILES) + " " + folder.path().string();
     if (std::system(command.c_str()) != 0) throw std::runtime_error(command + " failed");
   }
-  ~Files() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::filesystem::path path;
+  test::TemporaryFolder folder;
 };
 
 }  // namespace
 
 std::filesystem::path embed_folder() {
   static const Files files;
-  return files.path;
+  return files.folder.path();
 }
 
 std::vector<char> embed_file(const std::string& name) {

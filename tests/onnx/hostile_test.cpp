@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <array>
 #include <bit>
@@ -15,6 +14,7 @@
 #include "octavo/onnx/onnx.h"
 #include "onnx/models.h"
 #include "onnx/protos.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -99,7 +99,8 @@ TEST(Hostile, MissingFileIsAnIoError) {
 }
 
 TEST(Hostile, FileIsNamedInTheError) {
-  const auto path = std::filesystem::temp_directory_path() / "octavo-hostile-test.onnx";
+  const test::TemporaryFolder folder;
+  const auto path = folder / "no-model.onnx";
   write_file(path, std::string_view("no model"));
   try {
     load_onnx(path);
@@ -108,7 +109,6 @@ TEST(Hostile, FileIsNamedInTheError) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
     EXPECT_THAT(error.what(), StartsWith(path.string() + ": not an ONNX model"));
   }
-  std::filesystem::remove(path);
 }
 
 TEST(Hostile, CyclesAndDisorderAreBadInput) {
@@ -255,7 +255,6 @@ TEST(Hostile, ExternalDataAndForeignTypesAreUnsupported) {
 class ExternalData : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("octavo-external-test-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_ / "model" / "data");
     std::vector<std::byte> bytes(8);
     for (float x = 1; x <= 8; ++x) {
@@ -265,7 +264,6 @@ class ExternalData : public testing::Test {
     for (const char* where : {"weights.bin", "model/weights.bin", "model/data/weights.bin"})
       write_file(folder_ / where, bytes);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   /// What load_onnx says of a model whose w has these entries; "" if it loads.
   std::string error(const std::map<std::string, std::string>& entries, std::int64_t rows = 2) const {
@@ -290,7 +288,8 @@ class ExternalData : public testing::Test {
     return "";
   }
 
-  std::filesystem::path folder_;
+  test::TemporaryFolder temporary_;
+  std::filesystem::path folder_ = temporary_.path();
 };
 
 TEST_F(ExternalData, TensorsBesideTheModelAreRead) {

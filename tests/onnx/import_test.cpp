@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include "octavo/runtime/reference.h"
 #include "onnx/models.h"
 #include "onnx/protos.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -248,8 +248,8 @@ TEST(Import, FileInPartsIsTheSameModel) {
 
 TEST(Import, FilesAndPipesGiveWhatTheirBytesGive) {
   const Graph graph = test::zoo_model("resnet20");
-  const auto folder = std::filesystem::temp_directory_path();
-  const auto path = folder / ("octavo-import-" + std::to_string(::getpid()) + ".onnx");
+  const test::TemporaryFolder folder;
+  const auto path = folder / "model.onnx";
   save_onnx(graph, path);
   const std::vector<std::byte> bytes = serialize_onnx(graph);
   EXPECT_EQ(read_file(path), bytes);
@@ -263,7 +263,6 @@ TEST(Import, FilesAndPipesGiveWhatTheirBytesGive) {
   });
   const Graph piped = load_onnx(path);
   writer.join();
-  std::filesystem::remove(path);
   EXPECT_EQ(piped, expected);
 }
 

@@ -12,6 +12,7 @@
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "onnx/models.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -210,12 +211,12 @@ TEST(RoundTrip, DeadNodesAndUnusedValuesStayOut) {
 }
 
 TEST(RoundTrip, FileAndBytesHoldTheSame) {
-  const auto path = std::filesystem::temp_directory_path() / "octavo-round-trip-test.onnx";
+  const test::TemporaryFolder folder;
+  const auto path = folder / "model.onnx";
   const Graph graph = every_operator();
   save_onnx(graph, path);
   EXPECT_EQ(read_file(path), serialize_onnx(graph));
   EXPECT_EQ(load_onnx(path), stored_form(graph));
-  std::filesystem::remove(path);
 }
 
 TEST(RoundTrip, UnwritableTargetThrowsIo) {

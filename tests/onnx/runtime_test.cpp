@@ -1,6 +1,5 @@
 /// Exported files in ONNX Runtime, against our own runtime.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +14,7 @@
 #include "onnx/models.h"
 #include "onnx/protos.h"
 #include "support/ort.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -25,9 +25,7 @@ class OnnxRuntime : public testing::Test {
  protected:
   void SetUp() override {
     if (const std::string reason = test::why_no_onnx_runtime(); !reason.empty()) GTEST_SKIP() << reason;
-    path_ = fs::temp_directory_path() / ("octavo-ort-test-" + std::to_string(::getpid()) + ".onnx");
   }
-  void TearDown() override { fs::remove(path_); }
 
   std::vector<float> theirs(const Graph& graph, const Tensor& input, bool optimize = true) {
     save_onnx(graph, path_);
@@ -53,7 +51,8 @@ class OnnxRuntime : public testing::Test {
     return logits;
   }
 
-  fs::path path_;
+  test::TemporaryFolder folder_;
+  fs::path path_ = folder_ / "model.onnx";
 };
 
 float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {

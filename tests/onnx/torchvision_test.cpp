@@ -20,6 +20,7 @@
 #include "octavo/runtime/runtime.h"
 #include "onnx/models.h"
 #include "support/ort.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -117,6 +118,7 @@ TEST(Torchvision, QuantizedFilesRunInOnnxRuntime) {
   std::printf(
       "| model | layers in int8 | PTQ s | int8 / float file | largest difference / largest logit |\n"
       "|---|---|---|---|---|\n");
+  const test::TemporaryFolder folder;
   for (const fs::path& file : files) {
     SCOPED_TRACE(file.filename().string());
     const Graph graph = load_onnx(file);
@@ -125,7 +127,7 @@ TEST(Torchvision, QuantizedFilesRunInOnnxRuntime) {
     const Graph quantized =
         quantize_ptq(graph, images, normalization, {.calibration_samples = 4, .batch_size = 4}).graph;
     const double seconds = seconds_since(start);
-    const fs::path written = fs::temp_directory_path() / "octavo-torchvision-int8.onnx";
+    const fs::path written = folder / "int8.onnx";
     save_onnx(quantized, written);
     const std::vector<std::int64_t> indices{0, 1};
     const Tensor input = normalized_batch(images, indices, normalization);
@@ -133,7 +135,6 @@ TEST(Torchvision, QuantizedFilesRunInOnnxRuntime) {
     const std::vector<float> theirs = test::run_onnx_runtime(written, input.data<float>(), input.shape());
     const double ratio =
         static_cast<double>(fs::file_size(written)) / static_cast<double>(fs::file_size(file));
-    fs::remove(written);
     ASSERT_EQ(ours.size(), theirs.size());
     const double difference = relative_difference(ours, theirs);
     const auto places = placements(fold_batch_norm(quantized));

@@ -1,7 +1,6 @@
 // The report in a real browser: nothing sticks out on a phone, dark mode is dark, print fits, nothing is
 // loaded.
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -13,6 +12,7 @@
 #include "octavo/core/file.h"
 #include "octavo/report/report.h"
 #include "report/sample_results.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -30,13 +30,6 @@ class Browser : public ::testing::Test {
     if (std::system("command -v chromium >/dev/null 2>&1") != 0) {
       GTEST_SKIP() << "Chromium is not installed, so the report is not looked at in a browser.";
     }
-    std::string name = (fs::temp_directory_path() / "octavo-browser-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    if (!folder_.empty()) fs::remove_all(folder_, ignored);
   }
 
   /// Standard output of Chromium on a page in the folder.
@@ -84,7 +77,8 @@ class Browser : public ::testing::Test {
     return dom.substr(begin + mark.size(), dom.find(":end", begin) - begin - mark.size());
   }
 
-  fs::path folder_;
+  test::TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.path();
   int profiles_ = 0;
 };
 

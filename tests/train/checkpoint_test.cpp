@@ -4,12 +4,13 @@
 
 #include "octavo/core/file.h"
 #include "support.h"
+#include "support/temporary_folder.h"
 
 namespace octavo::train_detail {
 namespace {
 
+using octavo::test::TemporaryFolder;
 using octavo::testing::error_of;
-using octavo::testing::TemporaryFolder;
 
 Checkpoint example() {
   Checkpoint checkpoint;
@@ -33,8 +34,8 @@ Checkpoint example() {
 
 TEST(Checkpoint, ComesBackAsItWas) {
   const TemporaryFolder folder;
-  save_checkpoint(folder.file("c.pt"), example());
-  const auto loaded = load_checkpoint(folder.file("c.pt"));
+  save_checkpoint(folder / "c.pt", example());
+  const auto loaded = load_checkpoint(folder / "c.pt");
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->fingerprint, example().fingerprint);
   EXPECT_EQ(loaded->epoch, 2);
@@ -55,16 +56,16 @@ TEST(Checkpoint, ComesBackAsItWas) {
 
 TEST(Checkpoint, MissingFileIsNoCheckpoint) {
   const TemporaryFolder folder;
-  EXPECT_FALSE(load_checkpoint(folder.file("none.pt")));
+  EXPECT_FALSE(load_checkpoint(folder / "none.pt"));
 }
 
 TEST(Checkpoint, EveryTruncationIsRefused) {
   const TemporaryFolder folder;
-  save_checkpoint(folder.file("whole.pt"), example());
-  const auto bytes = read_file(folder.file("whole.pt"));
+  save_checkpoint(folder / "whole.pt", example());
+  const auto bytes = read_file(folder / "whole.pt");
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    write_file(folder.file("cut.pt"), std::span(bytes).first(size));
-    const auto error = error_of([&] { load_checkpoint(folder.file("cut.pt")); });
+    write_file(folder / "cut.pt", std::span(bytes).first(size));
+    const auto error = error_of([&] { load_checkpoint(folder / "cut.pt"); });
     ASSERT_TRUE(error) << size << " of " << bytes.size() << " bytes";
     EXPECT_EQ(error->code(), ErrorCode::kBadInput);
     EXPECT_NE(std::string(error->what()).find("cut.pt"), std::string::npos);
@@ -73,13 +74,13 @@ TEST(Checkpoint, EveryTruncationIsRefused) {
 
 TEST(Checkpoint, AnyFlippedBitIsRefused) {
   const TemporaryFolder folder;
-  save_checkpoint(folder.file("whole.pt"), example());
-  const auto bytes = read_file(folder.file("whole.pt"));
+  save_checkpoint(folder / "whole.pt", example());
+  const auto bytes = read_file(folder / "whole.pt");
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     auto damaged = bytes;
     damaged[i] ^= std::byte{0x10};
-    write_file(folder.file("bad.pt"), damaged);
-    const auto error = error_of([&] { load_checkpoint(folder.file("bad.pt")); });
+    write_file(folder / "bad.pt", damaged);
+    const auto error = error_of([&] { load_checkpoint(folder / "bad.pt"); });
     ASSERT_TRUE(error) << "byte " << i;
     EXPECT_EQ(error->code(), ErrorCode::kBadInput);
   }

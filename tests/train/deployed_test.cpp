@@ -17,6 +17,7 @@
 #include "octavo/runtime/runtime.h"
 #include "octavo/train/trainer.h"
 #include "support/ort.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -80,21 +81,16 @@ class DeployedFiles : public ::testing::Test {
     if (const char* run = std::getenv("OCTAVO_TEST_RUN")) {
       folder_ = run;
     } else {
-      std::string pattern = (fs::temp_directory_path() / "octavo-deployed-XXXXXX").string();
-      folder_ = ::mkdtemp(pattern.data());
-      temporary_ = true;
+      folder_ = temporary_.path();
       make_files(data, folder_);
     }
     std::vector<std::int64_t> all(static_cast<std::size_t>(data.test.size()));
     std::iota(all.begin(), all.end(), 0);
     input_ = normalized_batch(data.test, all, data.normalization);
   }
-  void TearDown() override {
-    if (temporary_) fs::remove_all(folder_);
-  }
 
   fs::path folder_;
-  bool temporary_ = false;
+  test::TemporaryFolder temporary_;
   Tensor input_;
 };
 

@@ -1,8 +1,6 @@
 /// Small models and data for the tests of training.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -57,26 +55,6 @@ inline Dataset coloured_images(std::int64_t count, std::int64_t side, std::int64
 }
 
 inline Normalization half_normalization() { return {{0.5F, 0.5F, 0.5F}, {0.25F, 0.25F, 0.25F}}; }
-
-/// A folder that goes with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "octavo-train-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error(ErrorCode::kIo, name, "cannot make a temporary folder");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::filesystem::path file(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Real CIFAR-10 where the machine has it.
 inline std::optional<DatasetPair> cifar10() {

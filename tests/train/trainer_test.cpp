@@ -8,16 +8,17 @@
 #include "octavo/graph/passes.h"
 #include "octavo/quantize/ptq.h"
 #include "support.h"
+#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
+using test::TemporaryFolder;
 using testing::cifar10;
 using testing::coloured_images;
 using testing::error_of;
 using testing::half_normalization;
 using testing::small_model;
-using testing::TemporaryFolder;
 
 TrainConfig quick(std::int64_t epochs) {
   TrainConfig config;
@@ -77,7 +78,7 @@ TEST(Train, ResumedAfterAStopInMidEpochEndsWithTheSameBits) {
   config.ema_decay = 0.9;
   const TrainResult whole = train(model, data, &test, half_normalization(), config);
 
-  config.checkpoint = folder.file("checkpoint.pt");
+  config.checkpoint = folder / "checkpoint.pt";
   TrainConfig stopped = config;
   std::stop_source source;
   stop_in_epoch_two(stopped, source);
@@ -106,7 +107,7 @@ TEST(Train, FinishedCheckpointGivesItsResultWithoutTraining) {
   const TemporaryFolder folder;
   const Dataset data = coloured_images(64, 8, 4);
   TrainConfig config = quick(1);
-  config.checkpoint = folder.file("checkpoint.pt");
+  config.checkpoint = folder / "checkpoint.pt";
   const TrainResult first = train(small_model(8, 4), data, nullptr, half_normalization(), config);
   config.on_progress = [](const TrainProgress&) { ADD_FAILURE() << "trained again"; };
   const TrainResult again = train(small_model(8, 4), data, nullptr, half_normalization(), config);
@@ -118,7 +119,7 @@ TEST(Train, CheckpointOfAnotherModelOrSettingsIsRefused) {
   const TemporaryFolder folder;
   const Dataset data = coloured_images(64, 8, 4);
   TrainConfig config = quick(1);
-  config.checkpoint = folder.file("checkpoint.pt");
+  config.checkpoint = folder / "checkpoint.pt";
   train(small_model(8, 4), data, nullptr, half_normalization(), config);
   const auto other_model =
       error_of([&] { train(small_model(8, 5), data, nullptr, half_normalization(), config); });
@@ -252,7 +253,7 @@ TEST(Qat, ResumedAfterAStopInMidEpochEndsWithTheSameBits) {
     config.learnable_scales = learnable;
     const QatResult whole =
         train_quantized(run.base, run.activations, run.train, nullptr, half_normalization(), config);
-    config.train.checkpoint = folder.file("qat.pt");
+    config.train.checkpoint = folder / "qat.pt";
     QatConfig stopped = config;
     std::stop_source source;
     stop_in_epoch_two(stopped.train, source);
