@@ -15,43 +15,57 @@ struct DepthwiseBlock {
   __m256 multiplier[4];
 };
 
-template <int Pairs>
-void depthwise_sums(const DepthwiseBlock& block, std::int64_t offset, __m256i sums[4]) {
-  const __m256i zero = _mm256_setzero_si256();
-  for (int i = 0; i < 4; ++i) sums[i] = zero;
-  const std::int64_t count = Pairs > 0 ? Pairs : block.pairs;
-  const std::int16_t* weights = block.weights;
-  for (std::int64_t p = 0; p < count; ++p, weights += 64) {
-    const auto load = [&](std::int64_t tap) {
-      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block.taps[tap] + offset));
-    };
-    const __m256i a = load(2 * p);
-    const __m256i b = load(2 * p + 1);
-    const __m256i low = _mm256_unpacklo_epi8(a, b);
-    const __m256i high = _mm256_unpackhi_epi8(a, b);
-    const auto add = [&](int i, __m256i x) {
-      const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + i * 16));
-      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(x, w));
-    };
-    add(0, _mm256_unpacklo_epi8(low, zero));
-    add(1, _mm256_unpackhi_epi8(low, zero));
-    add(2, _mm256_unpacklo_epi8(high, zero));
-    add(3, _mm256_unpackhi_epi8(high, zero));
-  }
+/// Sums of 32 channels. Named and passed as values: elements of an array GCC 12 keeps in memory.
+struct DepthwiseSums {
+  __m256i a, b, c, d;
+};
+
+__m256i bytes_at(const std::uint8_t* source) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source));
 }
 
-/// `width` channels of a line of outputs from `y` on.
-template <int Pairs>
-void depthwise_line(const Int8Conv& conv, const DepthwiseBlock& block, std::int64_t width, std::uint8_t* y) {
+/// The products of two taps, `x` and `y`, with a pair of weights.
+DepthwiseSums pair_products(__m256i x, __m256i y, const std::int16_t* weights) {
+  const __m256i zero = _mm256_setzero_si256();
+  const auto products = [&](int i, __m256i values) {
+    const auto* w = reinterpret_cast<const __m256i*>(weights) + i;
+    return _mm256_madd_epi16(values, _mm256_loadu_si256(w));
+  };
+  const __m256i low = _mm256_unpacklo_epi8(x, y);
+  const __m256i high = _mm256_unpackhi_epi8(x, y);
+  return {products(0, _mm256_unpacklo_epi8(low, zero)), products(1, _mm256_unpackhi_epi8(low, zero)),
+          products(2, _mm256_unpacklo_epi8(high, zero)), products(3, _mm256_unpackhi_epi8(high, zero))};
+}
+
+DepthwiseSums operator+(const DepthwiseSums& x, const DepthwiseSums& y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b), _mm256_add_epi32(x.c, y.c),
+          _mm256_add_epi32(x.d, y.d)};
+}
+
+/// The sums of the column whose taps are `offset` bytes from the first one's; windows of any size.
+DepthwiseSums window_sums(const DepthwiseBlock& block, std::int64_t offset) {
+  const auto pair = [&](std::int64_t p) {
+    return pair_products(bytes_at(block.taps[2 * p] + offset), bytes_at(block.taps[2 * p + 1] + offset),
+                         block.weights + p * 64);
+  };
+  DepthwiseSums sums = pair(0);
+  for (std::int64_t p = 1; p < block.pairs; ++p) sums = sums + pair(p);
+  return sums;
+}
+
+/// `width` channels of a line of outputs from `y` on. `window` is called with a column's offset.
+template <typename Window>
+void depthwise_line(const Int8Conv& conv, const DepthwiseBlock& block, std::int64_t width, std::uint8_t* y,
+                    const Window& window) {
   const Rounding rounding(conv);
   for (std::int64_t ox = 0; ox < conv.out_w; ++ox, y += conv.c_out) {
-    __m256i sums[4];
-    depthwise_sums<Pairs>(block, ox * block.step, sums);
-    for (int i = 0; i < 4; ++i) {
-      const __m256 real = _mm256_add_ps(_mm256_cvtepi32_ps(sums[i]), block.bias[i]);
-      sums[i] = _mm256_cvtps_epi32(_mm256_mul_ps(real, block.multiplier[i]));
-    }
-    const __m256i bytes = rounding.bytes(rounding.words(sums[0], sums[1]), rounding.words(sums[2], sums[3]));
+    const DepthwiseSums sums = window(ox * block.step);
+    const auto integers = [&](int i, __m256i sum) {
+      const __m256 real = _mm256_add_ps(_mm256_cvtepi32_ps(sum), block.bias[i]);
+      return _mm256_cvtps_epi32(_mm256_mul_ps(real, block.multiplier[i]));
+    };
+    const __m256i bytes = rounding.bytes(rounding.words(integers(0, sums.a), integers(1, sums.b)),
+                                         rounding.words(integers(2, sums.c), integers(3, sums.d)));
     if (width == kDepthwiseBlock) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), bytes);
       continue;
@@ -62,19 +76,41 @@ void depthwise_line(const Int8Conv& conv, const DepthwiseBlock& block, std::int6
   }
 }
 
+/// For 3x3 windows: unrolled, and three rows to point at instead of nine taps.
+void depthwise_line_3x3(const Int8Conv& conv, const DepthwiseBlock& block, std::int64_t width,
+                        std::uint8_t* y) {
+  const std::uint8_t* const top = block.taps[0];
+  const std::uint8_t* const middle = block.taps[3];
+  const std::uint8_t* const bottom = block.taps[6];
+  const std::int64_t column = block.taps[1] - top;
+  const std::int16_t* const w = block.weights;
+  depthwise_line(conv, block, width, y, [=](std::int64_t offset) {
+    const std::uint8_t* const a = top + offset;
+    const std::uint8_t* const b = middle + offset;
+    const std::uint8_t* const c = bottom + offset;
+    DepthwiseSums sums = pair_products(bytes_at(a), bytes_at(a + column), w);
+    sums = sums + pair_products(bytes_at(a + 2 * column), bytes_at(b), w + 64);
+    sums = sums + pair_products(bytes_at(b + column), bytes_at(b + 2 * column), w + 128);
+    sums = sums + pair_products(bytes_at(c), bytes_at(c + column), w + 192);
+    return sums + pair_products(bytes_at(c + 2 * column), _mm256_setzero_si256(), w + 256);
+  });
+}
+
 /// As depthwise_line(), with what it lacks: float outputs, outputs beyond int32.
 void depthwise_line_slow(const Int8Conv& conv, const DepthwiseBlock& block, std::int64_t channel,
                          std::int64_t width, void* y, std::int64_t offset) {
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   alignas(64) std::int32_t ordered[2 * kPanel];
   for (std::int64_t ox = 0; ox < conv.out_w; ++ox, offset += conv.c_out) {
-    __m256i sums[4];
-    depthwise_sums<0>(block, ox * block.step, sums);
-    for (int i = 0; i < 4; ++i) {
-      _mm_store_si128(reinterpret_cast<__m128i*>(ordered + i * 4), _mm256_castsi256_si128(sums[i]));
-      _mm_store_si128(reinterpret_cast<__m128i*>(ordered + kPanel + i * 4),
-                      _mm256_extracti128_si256(sums[i], 1));
-    }
+    const auto put = [&](int i, __m256i sum) {
+      _mm_store_si128(reinterpret_cast<__m128i*>(ordered + i * 4), _mm256_castsi256_si128(sum));
+      _mm_store_si128(reinterpret_cast<__m128i*>(ordered + kPanel + i * 4), _mm256_extracti128_si256(sum, 1));
+    };
+    const DepthwiseSums sums = window_sums(block, ox * block.step);
+    put(0, sums.a);
+    put(1, sums.b);
+    put(2, sums.c);
+    put(3, sums.d);
     for (std::int64_t done = 0; done < width; done += kPanel) {
       Avx2::finish(conv, (channel + done) / kPanel, ordered + done, 0, 1, std::min(kPanel, width - done),
                    nullptr, y, offset + done);
@@ -115,12 +151,11 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
       auto* target = static_cast<std::uint8_t*>(y) + offset;
       if (slow) {
         depthwise_line_slow(conv, block, channel, width, y, offset);
-      } else if (block.pairs == 5) {
-        depthwise_line<5>(conv, block, width, target);
-      } else if (block.pairs == 13) {
-        depthwise_line<13>(conv, block, width, target);
+      } else if (w.kernel[0] == 3 && w.kernel[1] == 3) {
+        depthwise_line_3x3(conv, block, width, target);
       } else {
-        depthwise_line<0>(conv, block, width, target);
+        depthwise_line(conv, block, width, target,
+                       [&](std::int64_t from) { return window_sums(block, from); });
       }
       block.weights += block.pairs * 2 * kDepthwiseBlock;
     }

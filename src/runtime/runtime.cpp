@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "runtime/integer_groups.h"
 #include "runtime/onednn.h"
 #include "runtime/pixel_input.h"
+#include "runtime/split.h"
 
 namespace octavo {
 
@@ -24,49 +26,31 @@ struct CompiledModel::Plan {
   bool integer = false;
   std::int64_t image_values = 0;  // Of one image.
   std::int64_t classes = 0;
-  std::int64_t most_together = 0;  // Images that run together if a batch is cut into pieces; 0: none is.
+  Footprint footprint;
 
-  // Programs by batch size, made when first asked for. Their addresses stay.
+  // Programs by batch size and threads, made when first asked for. Their addresses stay.
   mutable std::mutex mutex;
-  mutable std::map<std::int64_t, std::unique_ptr<const Program>> programs;
+  mutable std::map<std::pair<std::int64_t, int>, std::unique_ptr<const Program>> programs;
   mutable PackedConstants packed;
 
-  const Program& program(std::int64_t batch) const {
+  Split split(std::int64_t batch) const { return split_batch(footprint, batch, options.threads); }
+
+  /// For a piece of a batch.
+  const Program& program(const Split& split) const {
+    const int threads = split.apart ? 1 : options.threads;
     const std::lock_guard lock(mutex);
-    auto& slot = programs[batch];
+    auto& slot = programs[{split.piece, threads}];
     if (!slot) {
-      omp_set_num_threads(options.threads);  // oneDNN tunes its kernels for the threads it sees now.
-      slot = std::make_unique<const Program>(compile_program(graph, batch, options, packed));
+      omp_set_num_threads(threads);  // oneDNN tunes its kernels for the threads it sees now.
+      CompileOptions own = options;
+      own.threads = threads;
+      slot = std::make_unique<const Program>(compile_program(graph, split.piece, own, packed));
     }
     return *slot;
-  }
-
-  /// Images of the equal pieces in which a batch runs, one after the other.
-  std::int64_t piece_of(std::int64_t batch) const {
-    if (most_together == 0 || batch <= most_together) return batch;
-    for (std::int64_t piece = most_together; 2 * piece > most_together; --piece)
-      if (batch % piece == 0) return piece;
-    return batch;
   }
 };
 
 namespace {
-
-std::size_t constant_bytes(const Program& program) {
-  std::size_t bytes = 0;
-  for (const auto& step : program.steps) bytes += step->constant_bytes();
-  return bytes;
-}
-
-/// How many images to run together, where activations of the whole batch would pass through memory from one
-/// layer to the next and weights need not; else 0. Fewer would read the weights more often than it pays.
-std::int64_t images_together(const Program& program) {
-  constexpr std::size_t kCacheBytes = 12 << 20;  // Of the last level, which others use too.
-  constexpr std::int64_t kLeast = 16;
-  if (program.arena_bytes <= kCacheBytes || constant_bytes(program) > kCacheBytes) return 0;
-  const std::size_t per_image = program.arena_bytes / static_cast<std::size_t>(program.batch) + 1;
-  return std::max(kLeast, static_cast<std::int64_t>(kCacheBytes / per_image));
-}
 
 template <typename Plan>
 void expect(const Plan& plan, bool ok, const char* what, std::int64_t wanted, std::int64_t got) {
@@ -89,15 +73,19 @@ void check_floats(const Plan& plan) {
 
 }  // namespace
 
-struct CompiledModel::Context::State {
-  /// What a program's steps refer to in this arena.
-  struct Binding {
-    std::vector<std::byte*> buffers;
-    std::vector<std::shared_ptr<void>> kept;  // By step.
-  };
+namespace {
+
+/// What a program's steps refer to in a lane's arena.
+struct Binding {
+  std::vector<std::byte*> buffers;
+  std::vector<std::shared_ptr<void>> kept;  // By step.
+};
+
+/// Memory in which one piece at a time is run.
+struct Lane {
   Tensor arena;
   std::shared_ptr<void> stream = onednn::make_stream();
-  std::map<std::int64_t, Binding> bindings;  // By batch size.
+  std::map<const Program*, Binding> bindings;
 
   Binding& binding(const Program& program) {
     if (arena.size_bytes() < program.arena_bytes) {
@@ -105,7 +93,7 @@ struct CompiledModel::Context::State {
       bindings.clear();
       arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
     }
-    Binding& result = bindings[program.batch];
+    Binding& result = bindings[&program];
     if (result.kept.empty()) {
       result.kept.resize(program.steps.size());
       for (const std::size_t offset : program.offsets) result.buffers.push_back(arena.raw() + offset);
@@ -114,9 +102,21 @@ struct CompiledModel::Context::State {
   }
 };
 
+}  // namespace
+
+struct CompiledModel::Context::State {
+  std::vector<Lane> lanes;
+
+  void make_lanes(const Split& split, int threads, const Program& program) {
+    const std::size_t count = split.apart ? static_cast<std::size_t>(threads) : 1;
+    if (lanes.size() < count) lanes.resize(count);
+    for (std::size_t i = 0; i < count; ++i) lanes[i].binding(program);
+  }
+};
+
 CompiledModel::Context::Context(const CompiledModel& model) : state_(std::make_unique<State>()) {
-  const Program& program = model.plan_->program(model.plan_->piece_of(model.max_batch()));
-  state_->arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
+  const Split split = model.plan_->split(model.max_batch());
+  state_->make_lanes(split, model.threads(), model.plan_->program(split));
 }
 CompiledModel::Context::Context(Context&&) noexcept = default;
 CompiledModel::Context& CompiledModel::Context::operator=(Context&&) noexcept = default;
@@ -156,15 +156,20 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
   plan->integer = std::ranges::any_of(fuse(plan->graph),
                                       [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
   const int threads_before = num_threads();
-  const Program& whole = plan->program(options.max_batch);
-  if (plan->integer && options.observe.empty()) {
-    plan->most_together = images_together(whole);
-    const std::int64_t piece = plan->piece_of(options.max_batch);
-    if (piece < options.max_batch) {
-      plan->programs.clear();
-      plan->packed = {};
-      plan->program(piece);
-    }
+  // What a program needs decides how batches are split, and is known when it has been made: guess first.
+  const bool splits = plan->integer && options.observe.empty();
+  if (splits) {
+    plan->footprint = {
+        .image_products = mac_count(plan->graph),
+        .constant_bytes = sizeof(float) * static_cast<std::size_t>(parameter_count(plan->graph))};
+  }
+  const Split guess = plan->split(options.max_batch);
+  const Program& program = plan->program(guess);
+  if (splits) plan->footprint = footprint_of(program);
+  if (const Split split = plan->split(options.max_batch); split != guess) {
+    plan->programs.clear();
+    plan->packed = {};
+    plan->program(split);
   }
   set_num_threads(threads_before);
   plan_ = std::move(plan);
@@ -201,7 +206,7 @@ void CompiledModel::profile(Context& context, std::span<const float> input, std:
                             std::span<float> logits, std::span<double> seconds) const {
   check_floats(*plan_);
   check_batch(*plan_, batch);
-  const std::size_t steps = plan_->program(plan_->piece_of(batch)).steps.size();
+  const std::size_t steps = plan_->program(plan_->split(batch)).steps.size();
   expect(*plan_, seconds.size() == steps, "wrong number of times", static_cast<std::int64_t>(steps),
          static_cast<std::int64_t>(seconds.size()));
   execute(context, input.data(), input.size(), batch, logits, nullptr, seconds);
@@ -217,22 +222,29 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
   expect(*plan_, std::ssize(logits) == batch * classes(), "wrong number of logits", batch * classes(),
          std::ssize(logits));
 
-  const std::int64_t piece = plan_->piece_of(batch);
-  const Program& program = plan_->program(piece);
-  Context::State& state = *context.state_;
-  Context::State::Binding& binding = state.binding(program);
   const int threads_before = num_threads();
-  omp_set_num_threads(plan_->options.threads);
-  StepArguments arguments{.buffers = binding.buffers,
-                          .stream = state.stream.get(),
-                          .observer = observer,
-                          .threads = plan_->options.threads};
-  const std::size_t input_bytes = input_size * (plan_->options.pixels ? 1 : sizeof(float));
-  for (std::int64_t first = 0; first < batch; first += piece) {
+  const Split split = plan_->split(batch);
+  const Program& program = plan_->program(split);
+  const int threads = plan_->options.threads;
+  omp_set_num_threads(threads);
+  std::vector<Lane>& lanes = context.state_->lanes;
+  context.state_->make_lanes(split, threads, program);
+
+  const std::int64_t pieces = batch / split.piece;
+  const std::size_t piece_bytes = input_size / static_cast<std::size_t>(pieces) *
+                                  (plan_->options.pixels ? sizeof(std::uint8_t) : sizeof(float));
+  std::mutex times;
+  const auto run_piece = [&](Lane& lane, std::int64_t index) {
+    Binding& binding = lane.binding(program);
     // The input buffer is never written.
     auto* const images = static_cast<std::byte*>(const_cast<void*>(input));
-    binding.buffers[kInputBuffer] = images + input_bytes / static_cast<std::size_t>(batch) * first;
-    binding.buffers[kOutputBuffer] = reinterpret_cast<std::byte*>(logits.data() + first * plan_->classes);
+    binding.buffers[kInputBuffer] = images + piece_bytes * static_cast<std::size_t>(index);
+    binding.buffers[kOutputBuffer] =
+        reinterpret_cast<std::byte*>(logits.data() + index * split.piece * plan_->classes);
+    StepArguments arguments{.buffers = binding.buffers,
+                            .stream = lane.stream.get(),
+                            .observer = observer,
+                            .threads = split.apart ? 1 : threads};
     for (std::size_t i = 0; i < program.steps.size(); ++i) {
       arguments.kept = &binding.kept[i];
       if (seconds.empty()) {
@@ -241,8 +253,22 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
       }
       const auto begin = std::chrono::steady_clock::now();
       program.steps[i]->run(arguments);
-      seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const std::lock_guard lock(times);
+      seconds[i] += split.apart ? taken / threads : taken;
     }
+  };
+  if (split.apart) {
+    std::atomic<std::int64_t> next{threads};  // A piece for each thread, the rest for who comes first.
+    const auto run_lanes = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t lane = begin; lane < end; ++lane) {
+        for (std::int64_t i = lane; i < pieces; i = next++)
+          run_piece(lanes[static_cast<std::size_t>(lane)], i);
+      }
+    };
+    parallel_for(threads, 1, run_lanes, threads);
+  } else {
+    for (std::int64_t i = 0; i < pieces; ++i) run_piece(lanes[0], i);
   }
   omp_set_num_threads(threads_before);
 }
@@ -257,20 +283,21 @@ std::string CompiledModel::precision() const { return plan_->integer ? "int8" : 
 
 std::vector<StepInfo> CompiledModel::steps(std::int64_t batch) const {
   check_batch(*plan_, batch);
-  const std::int64_t piece = plan_->piece_of(batch);
-  std::vector<StepInfo> infos = plan_->program(piece).infos;
+  const Split split = plan_->split(batch);
+  std::vector<StepInfo> infos = plan_->program(split).infos;
   for (StepInfo& info : infos) {
-    info.shape[0] *= batch / piece;
-    info.operations *= batch / piece;
+    info.shape[0] *= batch / split.piece;
+    info.operations *= batch / split.piece;
   }
   return infos;
 }
 
 MemoryUse CompiledModel::memory_use() const {
-  MemoryUse use{.weights_bytes = 0,
-                .context_bytes = plan_->program(plan_->piece_of(max_batch())).arena_bytes};
+  const Split split = plan_->split(max_batch());
+  const auto lanes = static_cast<std::size_t>(split.apart ? threads() : 1);
+  MemoryUse use{.weights_bytes = 0, .context_bytes = lanes * plan_->program(split).arena_bytes};
   const std::lock_guard lock(plan_->mutex);
-  for (const auto& [batch, program] : plan_->programs) use.weights_bytes += constant_bytes(*program);
+  for (const auto& [batch, program] : plan_->programs) use.weights_bytes += program->constant_bytes();
   return use;
 }
 

@@ -59,6 +59,12 @@ struct Program {
   std::vector<StepInfo> infos;       ///< By step.
   std::vector<std::size_t> offsets;  ///< By BufferId; the first two are the caller's.
   std::size_t arena_bytes = 0;
+
+  std::size_t constant_bytes() const {
+    std::size_t bytes = 0;
+    for (const auto& step : steps) bytes += step->constant_bytes();
+    return bytes;
+  }
 };
 
 }  // namespace octavo

@@ -103,9 +103,11 @@ class AllocationsOf : public ::testing::TestWithParam<const char*> {};
 TEST_P(AllocationsOf, Int8RunsAreNone) {
   const Graph graph = quantized(GetParam());
   for (const int threads : {1, 2}) {
-    const CompiledModel model(graph, {.max_batch = 4, .threads = threads, .observe = {}});
-    ASSERT_EQ(model.precision(), "int8");
-    EXPECT_EQ(allocations_after_the_first_run(model, 4), 0) << threads << " threads";
+    for (const std::int64_t batch : {4, 32}) {  // The larger one in pieces, on two threads at a time.
+      const CompiledModel model(graph, {.max_batch = batch, .threads = threads, .observe = {}});
+      ASSERT_EQ(model.precision(), "int8");
+      EXPECT_EQ(allocations_after_the_first_run(model, 4), 0) << batch << " on " << threads << " threads";
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "octavo/core/error.h"
+#include "octavo/core/parallel.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/runtime/placement.h"
@@ -163,24 +164,56 @@ TEST(CompiledModel, LargeBatchInPiecesGivesTheSameLogits) {
   const Tensor input = random_tensor({kBatch, 3, 64, 64}, 6);
   const Graph base = make_model("mobilenet-v2", {.channels = 3, .height = 64, .width = 64}, 6);
   const Graph graph = annotate_from_sample(base, random_tensor({2, 3, 64, 64}, 6));
-  const CompiledModel model(graph, {.max_batch = kBatch});
   const CompiledModel single(graph, {.max_batch = 1});
-  EXPECT_LT(model.memory_use().context_bytes, std::size_t{kBatch} / 2 * single.memory_use().context_bytes);
-  const std::vector<float> together = logits_of(model, input);
   CompiledModel::Context context(single);
   const std::size_t image = std::size_t{3} * 64 * 64;
-  std::vector<float> alone(together.size());
+  std::vector<float> alone(kBatch * 10);
   for (std::size_t n = 0; n < std::size_t{kBatch}; ++n) {
     single.run(context, input.data<float>().subspan(n * image, image), 1,
                std::span(alone).subspan(n * 10, 10));
   }
-  EXPECT_EQ(together, alone);
-  std::int64_t operations = 0;
-  for (const StepInfo& step : model.steps(kBatch)) {
-    EXPECT_EQ(step.shape.at(0), kBatch) << step.value;
-    operations += step.operations;
+  // One thread piece by piece; several a piece each at a time, of which there may be more than threads.
+  for (const int threads : {1, 2, 3}) {
+    SCOPED_TRACE(threads);
+    const CompiledModel model(graph, {.max_batch = kBatch, .threads = threads});
+    EXPECT_EQ(logits_of(model, input), alone);
+    std::int64_t operations = 0;
+    for (const StepInfo& step : model.steps(kBatch)) {
+      EXPECT_EQ(step.shape.at(0), kBatch) << step.value;
+      operations += step.operations;
+    }
+    EXPECT_EQ(operations, 2 * kBatch * mac_count(graph));
+    if (threads == 1) {
+      EXPECT_LT(model.memory_use().context_bytes,
+                std::size_t{kBatch} / 2 * single.memory_use().context_bytes);
+    }
   }
-  EXPECT_EQ(operations, 2 * kBatch * mac_count(graph));
+}
+
+TEST(CompiledModel, ThreadsThatRunPiecesApartHaveMemoryOfTheirOwn) {
+  const Tensor input = random_tensor({8, 3, 32, 32}, 7);
+  const Graph base = make_model("resnet20", {.channels = 3, .height = 32, .width = 32}, 7);
+  const Graph graph = annotate_from_sample(base, random_tensor({2, 3, 32, 32}, 7));
+  const CompiledModel two(graph, {.max_batch = 8, .threads = 2});
+  const CompiledModel half(graph, {.max_batch = 4, .threads = 1});
+  EXPECT_EQ(two.memory_use().context_bytes, 2 * half.memory_use().context_bytes);
+  // A context in use goes on to batches that are split in other ways, and back.
+  CompiledModel::Context context(two);
+  const std::size_t image = std::size_t{3} * 32 * 32;
+  std::vector<float> first(80);
+  two.run(context, input.data<float>(), 8, first);
+  for (const std::int64_t batch : {1, 3, 4, 7, 8}) {
+    std::vector<float> logits(static_cast<std::size_t>(batch) * 10);
+    two.run(context, input.data<float>().first(static_cast<std::size_t>(batch) * image), batch, logits);
+    EXPECT_TRUE(std::ranges::equal(logits, std::span(first).first(logits.size()))) << batch;
+  }
+  // Inside parallel work there is one thread to run all pieces.
+  std::vector<float> inner(80);
+  const auto body = [&](std::int64_t begin, std::int64_t /*end*/) {
+    if (begin == 0) two.run(context, input.data<float>(), 8, inner);
+  };
+  parallel_for(2, 1, body, 2);
+  EXPECT_EQ(inner, first);
 }
 
 TEST(CompiledModel, MemoryOfWeightsAndContextsIsCounted) {
