@@ -8,6 +8,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 import numpy
 import onnx
@@ -44,6 +45,7 @@ def measure(workers, seconds, rounds):
     samples, medians = {e: [] for e in workers}, {e: [] for e in workers}
     for _ in range(rounds):
         for engine, worker in workers.items():
+            time.sleep(0.05)  # Threads of the engine before it spin on for some milliseconds.
             taken = worker.ask(time=seconds)["samples"]
             samples[engine] += taken
             medians[engine].append(statistics.median(taken))

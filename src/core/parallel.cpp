@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "octavo/core/error.h"
+#include "octavo/core/thread_team.h"
 
 namespace octavo {
 
@@ -30,8 +31,12 @@ void parallel_for(std::int64_t count, std::int64_t grain, RangeBody body, int th
   if (threads <= 0) threads = num_threads();
   const std::int64_t most = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
   const std::int64_t parts = std::min<std::int64_t>(threads, most);
-  if (parts == 1 || omp_in_parallel()) {
+  if (parts == 1 || omp_in_parallel() || ThreadTeam::working()) {
     body(0, count);
+    return;
+  }
+  if (ThreadTeam* const team = ThreadTeam::current(); team != nullptr && parts <= team->threads()) {
+    team->run(count, parts, body);
     return;
   }
   std::exception_ptr failure;

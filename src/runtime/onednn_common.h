@@ -40,6 +40,7 @@ class PrimitiveStep final : public Step {
   PrimitiveStep(std::string kernel, dnnl::primitive primitive, std::vector<BoundBuffer> buffers,
                 std::vector<std::pair<int, dnnl::memory>> constants);
   void run(const StepArguments& arguments) const override;
+  bool uses_openmp() const override { return true; }
 
  private:
   dnnl::primitive primitive_;

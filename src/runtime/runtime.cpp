@@ -7,9 +7,11 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
+#include "octavo/core/thread_team.h"
 #include "octavo/graph/passes.h"
 #include "runtime/compiler.h"
 #include "runtime/integer_groups.h"
@@ -106,17 +108,22 @@ struct Lane {
 
 struct CompiledModel::Context::State {
   std::vector<Lane> lanes;
+  std::optional<ThreadTeam> team;  // Made for the first program that runs on our own kernels alone.
 
-  void make_lanes(const Split& split, int threads, const Program& program) {
+  /// The team to run the program on; null: OpenMP's.
+  ThreadTeam* prepare(const Split& split, int threads, const Program& program) {
     const std::size_t count = split.apart ? static_cast<std::size_t>(threads) : 1;
     if (lanes.size() < count) lanes.resize(count);
     for (std::size_t i = 0; i < count; ++i) lanes[i].binding(program);
+    if (threads == 1 || program.uses_openmp()) return nullptr;
+    if (!team) team.emplace(threads);
+    return &*team;
   }
 };
 
 CompiledModel::Context::Context(const CompiledModel& model) : state_(std::make_unique<State>()) {
   const Split split = model.plan_->split(model.max_batch());
-  state_->make_lanes(split, model.threads(), model.plan_->program(split));
+  state_->prepare(split, model.threads(), model.plan_->program(split));
 }
 CompiledModel::Context::Context(Context&&) noexcept = default;
 CompiledModel::Context& CompiledModel::Context::operator=(Context&&) noexcept = default;
@@ -228,7 +235,7 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
   const int threads = plan_->options.threads;
   omp_set_num_threads(threads);
   std::vector<Lane>& lanes = context.state_->lanes;
-  context.state_->make_lanes(split, threads, program);
+  const ThreadTeam::Scope scope(context.state_->prepare(split, threads, program));
 
   const std::int64_t pieces = batch / split.piece;
   const std::size_t piece_bytes = input_size / static_cast<std::size_t>(pieces) *

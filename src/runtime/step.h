@@ -1,6 +1,7 @@
 // A compiled model is a list of steps over numbered buffers. One step, one kernel.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,6 +44,8 @@ class Step {
   virtual ~Step() = default;
 
   virtual void run(const StepArguments& arguments) const = 0;
+  /// True if a library runs it on OpenMP's threads.
+  virtual bool uses_openmp() const { return false; }
   /// For people.
   const std::string& kernel() const { return kernel_; }
   std::size_t constant_bytes() const { return constant_bytes_; }
@@ -60,6 +63,9 @@ struct Program {
   std::vector<std::size_t> offsets;  ///< By BufferId; the first two are the caller's.
   std::size_t arena_bytes = 0;
 
+  bool uses_openmp() const {
+    return std::ranges::any_of(steps, [](const auto& step) { return step->uses_openmp(); });
+  }
   std::size_t constant_bytes() const {
     std::size_t bytes = 0;
     for (const auto& step : steps) bytes += step->constant_bytes();

@@ -1,4 +1,5 @@
-/// Data parallelism on the threads that oneDNN and LibTorch use too (OpenMP), so that no two pools compete.
+/// Data parallelism: on the threads that oneDNN and LibTorch use too (OpenMP), so that no two pools compete,
+/// or in a ThreadTeam::Scope on the team.
 #pragma once
 
 #include <concepts>
