@@ -12,10 +12,11 @@ def make_engine(settings, batch):
     if settings["engine"] == "octavo":
         import octavo_engine
         return octavo_engine.Engine(settings["octavo"], file, batch, threads)
-    if settings["engine"] == "onnxruntime":
+    if settings["engine"].startswith("onnxruntime"):
         import onnxruntime_engine
         return onnxruntime_engine.Engine(settings["onnxruntime"], file, batch, threads, settings["input"],
-                                         settings["output"], settings["classes"])
+                                         settings["output"], settings["classes"],
+                                         settings["engine"] == "onnxruntime-exact")
     import torch_engine
     return torch_engine.Engine(settings["float_file"], settings["precision"], threads)
 
