@@ -1,6 +1,8 @@
 #include "runtime/float_steps.h"
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "octavo/core/error.h"
 #include "octavo/graph/elementwise.h"
@@ -236,6 +238,50 @@ std::unique_ptr<Step> make_float_average_pool_step(const std::string& kernel, co
           }
         },
         s.threads);
+  });
+}
+
+namespace {
+
+/// A line of outputs, from a whole image. `Inner`: the number of channels if the compiler is to know it, else
+/// 0.
+template <int Inner>
+void max_pool_line(const float* image, std::int64_t height, std::int64_t width, std::int64_t channels,
+                   const PoolAttributes& w, std::int64_t oy, std::int64_t columns, float* __restrict target) {
+  const std::int64_t inner = Inner > 0 ? Inner : channels;
+  const std::int64_t top = oy * w.strides[0] - w.pads[0];
+  const std::int64_t bottom = std::min(top + w.kernel[0], height);
+  for (std::int64_t ox = 0; ox < columns; ++ox, target += inner) {
+    const std::int64_t left = ox * w.strides[1] - w.pads[1];
+    const std::int64_t right = std::min(left + w.kernel[1], width);
+    std::fill_n(target, inner, -std::numeric_limits<float>::infinity());
+    for (std::int64_t iy = std::max<std::int64_t>(top, 0); iy < bottom; ++iy) {
+      for (std::int64_t ix = std::max<std::int64_t>(left, 0); ix < right; ++ix) {
+        const float* const source = image + (iy * width + ix) * inner;
+        for (std::int64_t c = 0; c < inner; ++c) target[c] = std::max(target[c], source[c]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Step> make_float_max_pool_step(const std::string& kernel, std::int64_t inner,
+                                               const Shape& x_shape, const Shape& y_shape,
+                                               const PoolAttributes& w, BufferId x, BufferId y) {
+  const std::int64_t images = x_shape[0] * ((x_shape[1] + inner - 1) / inner);
+  return function_step(kernel, [inner, images, x_shape, y_shape, w, x, y](const StepArguments& s) {
+    const std::int64_t height = x_shape[2];
+    const std::int64_t width = x_shape[3];
+    auto* const run = inner == 8 ? max_pool_line<8> : max_pool_line<0>;
+    const auto lines = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const float* const image = s.buffer<const float>(x) + i / y_shape[2] * height * width * inner;
+        run(image, height, width, inner, w, i % y_shape[2], y_shape[3],
+            s.buffer<float>(y) + i * y_shape[3] * inner);
+      }
+    };
+    parallel_for(images * y_shape[2], 1, lines, s.threads);
   });
 }
 

@@ -40,4 +40,9 @@ std::unique_ptr<Step> make_float_average_pool_step(const std::string& kernel, co
                                                    const Shape& y_shape, const PoolAttributes& window,
                                                    BufferId x, BufferId y);
 
+/// Max pool of x [N, C, H, W] in blocks of `inner` channels, [N, C / inner, H, W, inner]; y alike.
+std::unique_ptr<Step> make_float_max_pool_step(const std::string& kernel, std::int64_t inner,
+                                               const Shape& x_shape, const Shape& y_shape,
+                                               const PoolAttributes& window, BufferId x, BufferId y);
+
 }  // namespace octavo
