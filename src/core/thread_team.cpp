@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -12,6 +14,7 @@
 #include <immintrin.h>
 #endif
 
+#include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 
 namespace octavo {
@@ -62,24 +65,32 @@ struct ThreadTeam::State {
       generation.wait(seen, std::memory_order_acquire);
       if (ends) return;
       if (part < parts) work(part);
-      unfinished.fetch_sub(1, std::memory_order_release);
+      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_one();
     }
+  }
+
+  void stop() {
+    ends = true;
+    generation.fetch_add(1, std::memory_order_release);
+    generation.notify_all();
+    for (std::thread& thread : threads) thread.join();
   }
 };
 
 ThreadTeam::ThreadTeam(int threads) : state_(std::make_unique<State>()) {
   // Where threads share cores, one that spins keeps another from working.
   state_->spins = threads <= available_cores() ? kSpins : 0;
-  for (int part = 1; part < threads; ++part)
-    state_->threads.emplace_back([state = state_.get(), part] { state->serve(part); });
+  try {
+    for (int part = 1; part < threads; ++part)
+      state_->threads.emplace_back([state = state_.get(), part] { state->serve(part); });
+  } catch (const std::system_error&) {
+    state_->stop();
+    throw Error(ErrorCode::kIo, "threads",
+                "the system does not start more; expected fewer, got " + std::to_string(threads));
+  }
 }
 
-ThreadTeam::~ThreadTeam() {
-  state_->ends = true;
-  state_->generation.fetch_add(1, std::memory_order_release);
-  state_->generation.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
-}
+ThreadTeam::~ThreadTeam() { state_->stop(); }
 
 int ThreadTeam::threads() const { return static_cast<int>(state_->threads.size()) + 1; }
 
@@ -98,13 +109,8 @@ void ThreadTeam::run(std::int64_t count, std::int64_t parts, const RangeBody& bo
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
   s.work(0);
-  for (int i = 0; s.unfinished.load(std::memory_order_acquire) > 0; ++i) {
-    if (i < s.spins) {
-      pause();
-    } else {
-      std::this_thread::yield();
-    }
-  }
+  for (int i = 0; i < s.spins && s.unfinished.load(std::memory_order_acquire) > 0; ++i) pause();
+  for (int left = 0; (left = s.unfinished.load(std::memory_order_acquire)) > 0;) s.unfinished.wait(left);
   if (s.failure) std::rethrow_exception(std::exchange(s.failure, nullptr));
 }
 

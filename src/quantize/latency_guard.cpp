@@ -9,6 +9,8 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <thread>
+#include <thread>
 
 #include "octavo/core/error.h"
 #include "octavo/core/version.h"
@@ -197,7 +199,12 @@ std::vector<bool> integer_groups(const Graph& graph) {
 std::vector<double> whole_times(const std::vector<std::unique_ptr<Trial>>& trials, int runs) {
   std::vector<std::vector<double>> samples(trials.size());
   for (int run = 0; run < runs; ++run) {
-    for (std::size_t i = 0; i < trials.size(); ++i) samples[i].push_back(trials[i]->run());
+    for (std::size_t i = 0; i < trials.size(); ++i) {
+      // OpenMP's threads, if the trial before ran on them, spin for some milliseconds more.
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      trials[i]->run();
+      samples[i].push_back(trials[i]->run());
+    }
   }
   std::vector<double> medians;
   for (auto& of_trial : samples) medians.push_back(median(std::move(of_trial)));

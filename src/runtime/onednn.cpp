@@ -96,17 +96,24 @@ std::size_t bytes_of(const std::vector<std::pair<int, d::memory>>& constants) {
 }  // namespace
 
 PrimitiveStep::PrimitiveStep(std::string kernel, d::primitive primitive, std::vector<BoundBuffer> buffers,
-                             std::vector<std::pair<int, d::memory>> constants)
+                             std::vector<std::pair<int, d::memory>> constants, d::memory::desc scratch)
     : Step(std::move(kernel), bytes_of(constants)),
       primitive_(std::move(primitive)),
       buffers_(std::move(buffers)),
-      constants_(std::move(constants)) {}
+      constants_(std::move(constants)),
+      scratch_(std::move(scratch)) {}
+
+d::primitive_attr attributes_for_threads() {
+  d::primitive_attr attributes;
+  attributes.set_scratchpad_mode(d::scratchpad_mode::user);
+  return attributes;
+}
 
 namespace {
 
 /// A primitive's arguments in one context.
 struct Arguments {
-  std::vector<d::memory> memories;  ///< Of the buffers, in their order.
+  std::vector<d::memory> memories;  ///< Of the buffers, in their order, and scratch memory.
   std::vector<dnnl_exec_arg_t> list;
 };
 
@@ -120,6 +127,10 @@ void PrimitiveStep::run(const StepArguments& arguments) const {
       made->list.push_back({b.argument, made->memories.back().get()});
     }
     for (const auto& [argument, memory] : constants_) made->list.push_back({argument, memory.get()});
+    if (scratch_.get_size() > 0) {
+      made->memories.emplace_back(scratch_, engine());
+      made->list.push_back({DNNL_ARG_SCRATCHPAD, made->memories.back().get()});
+    }
     *arguments.kept = std::move(made);
   }
   auto& bound = *static_cast<Arguments*>(arguments.kept->get());
@@ -178,8 +189,7 @@ FloatConv::FloatConv(const ConvArguments& c) {
   d::post_ops ops;
   if (c.epilogue.accumulate) ops.append_sum(1.0F);
   append_bounds(ops, c.epilogue.bounds);
-  d::primitive_attr attributes;
-  attributes.set_scratchpad_mode(d::scratchpad_mode::user);
+  d::primitive_attr attributes = attributes_for_threads();
   attributes.set_post_ops(ops);
   const d::convolution_forward::desc desc =
       c.bias ? d::convolution_forward::desc(d::prop_kind::forward_inference, d::algorithm::convolution_direct,
@@ -224,7 +234,7 @@ std::unique_ptr<Step> make_gemm(const std::string& kernel, std::int64_t batch, c
   const d::memory::desc b_desc({weight.dim(0)}, kF32, d::memory::format_tag::a);
   d::post_ops ops;
   append_bounds(ops, bounds);
-  d::primitive_attr attributes;
+  d::primitive_attr attributes = attributes_for_threads();
   attributes.set_post_ops(ops);
   const auto desc =
       bias ? d::inner_product_forward::desc(d::prop_kind::forward_inference, x_desc, w_any, b_desc, y_desc)
@@ -235,16 +245,18 @@ std::unique_ptr<Step> make_gemm(const std::string& kernel, std::int64_t batch, c
   if (bias) constants.emplace_back(DNNL_ARG_BIAS, prepack(*bias, b_desc, b_desc));
   return std::make_unique<PrimitiveStep>(
       fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::inner_product_forward(pd),
-      std::vector<BoundBuffer>{{DNNL_ARG_SRC, x, x_desc}, {DNNL_ARG_DST, y, y_desc}}, std::move(constants));
+      std::vector<BoundBuffer>{{DNNL_ARG_SRC, x, x_desc}, {DNNL_ARG_DST, y, y_desc}}, std::move(constants),
+      pd.scratchpad_desc());
 }
 
 std::unique_ptr<Step> make_reorder(const std::string& kernel, const Operand& from, const Operand& to) {
-  const d::reorder::primitive_desc pd(engine(), from.layout.desc().md, engine(), to.layout.desc().md);
+  const d::reorder::primitive_desc pd(engine(), from.layout.desc().md, engine(), to.layout.desc().md,
+                                      attributes_for_threads());
   return std::make_unique<PrimitiveStep>(
       kernel, d::reorder(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, from.buffer, from.layout.desc().md},
                                {DNNL_ARG_DST, to.buffer, to.layout.desc().md}},
-      std::vector<std::pair<int, d::memory>>{});
+      std::vector<std::pair<int, d::memory>>{}, pd.scratchpad_desc());
 }
 
 namespace {
@@ -277,12 +289,12 @@ std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const 
                                       {a.strides[0], a.strides[1]}, {a.kernel[0], a.kernel[1]},
                                       {a.pads[0], a.pads[1]},
                                       {pad_end(x_shape, y_shape, a, 0), pad_end(x_shape, y_shape, a, 1)});
-  const d::pooling_forward::primitive_desc pd(desc, engine());
+  const d::pooling_forward::primitive_desc pd(desc, attributes_for_threads(), engine());
   y_layout = Layout(Layout::Desc{pd.dst_desc()});
   return std::make_unique<PrimitiveStep>(
       fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::pooling_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, pd.dst_desc()}},
-      std::vector<std::pair<int, d::memory>>{});
+      std::vector<std::pair<int, d::memory>>{}, pd.scratchpad_desc());
 }
 
 std::string version() {

@@ -34,11 +34,16 @@ struct BoundBuffer {
   dnnl::memory::desc desc;
 };
 
+/// For every primitive: its scratch memory is the caller's. oneDNN's own is one for all threads that run the
+/// primitive, or only there in the thread that made it.
+dnnl::primitive_attr attributes_for_threads();
+
 /// One primitive over buffers of the arena and constants of its own.
 class PrimitiveStep final : public Step {
  public:
+  /// `scratch`: what the primitive needs of it, unless `buffers` has it. Each context allocates its own.
   PrimitiveStep(std::string kernel, dnnl::primitive primitive, std::vector<BoundBuffer> buffers,
-                std::vector<std::pair<int, dnnl::memory>> constants);
+                std::vector<std::pair<int, dnnl::memory>> constants, dnnl::memory::desc scratch = {});
   void run(const StepArguments& arguments) const override;
   bool uses_openmp() const override { return true; }
 
@@ -46,6 +51,7 @@ class PrimitiveStep final : public Step {
   dnnl::primitive primitive_;
   std::vector<BoundBuffer> buffers_;
   std::vector<std::pair<int, dnnl::memory>> constants_;
+  dnnl::memory::desc scratch_;
 };
 
 }  // namespace octavo::onednn

@@ -49,7 +49,7 @@ std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerCon
     ops.append_eltwise(1.0F, d::algorithm::eltwise_clip, static_cast<float>(conv.y_min),
                        static_cast<float>(conv.y_max));
   }
-  d::primitive_attr attributes;
+  d::primitive_attr attributes = attributes_for_threads();
   attributes.set_output_scales(2, conv.multiplier);
   attributes.set_post_ops(ops);
   const d::convolution_forward::desc desc(d::prop_kind::forward_inference, d::algorithm::convolution_direct,
@@ -63,7 +63,8 @@ std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerCon
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x, x_desc}, {DNNL_ARG_DST, y, y_desc}},
       std::vector<std::pair<int, d::memory>>{
           {DNNL_ARG_WEIGHTS, prepack(conv.weight, plain_desc(w_shape, Type::s8), pd.weights_desc())},
-          {DNNL_ARG_BIAS, prepack(bias, b_desc, b_desc)}});
+          {DNNL_ARG_BIAS, prepack(bias, b_desc, b_desc)}},
+      pd.scratchpad_desc());
 }
 
 }  // namespace octavo::onednn

@@ -70,10 +70,11 @@ std::unique_ptr<Step> make_unary(const std::string& kernel, const Node& node, co
   const auto& md = x.layout.desc().md;
   const d::eltwise_forward::desc desc(d::prop_kind::forward_inference, eltwise.algorithm, md, eltwise.alpha,
                                       eltwise.beta);
-  const d::eltwise_forward::primitive_desc pd(desc, engine());
+  const d::eltwise_forward::primitive_desc pd(desc, attributes_for_threads(), engine());
   return std::make_unique<PrimitiveStep>(
       kernel, d::eltwise_forward(pd),
-      std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}}, NoConstants{});
+      std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}}, NoConstants{},
+      pd.scratchpad_desc());
 }
 
 std::unique_ptr<Step> make_binary(const std::string& kernel, Op op, const Operand& a, const Operand& b,
@@ -81,7 +82,7 @@ std::unique_ptr<Step> make_binary(const std::string& kernel, Op op, const Operan
   const auto& md = a.layout.desc().md;
   d::post_ops ops;
   append_bounds(ops, bounds);
-  d::primitive_attr attributes;
+  d::primitive_attr attributes = attributes_for_threads();
   attributes.set_post_ops(ops);
   const d::binary::primitive_desc pd(d::binary::desc(binary_algorithm(op), md, b.layout.desc().md, md),
                                      attributes, engine());
@@ -90,7 +91,7 @@ std::unique_ptr<Step> make_binary(const std::string& kernel, Op op, const Operan
       std::vector<BoundBuffer>{{DNNL_ARG_SRC_0, a.buffer, md},
                                {DNNL_ARG_SRC_1, b.buffer, b.layout.desc().md},
                                {DNNL_ARG_DST, y, md}},
-      NoConstants{});
+      NoConstants{}, pd.scratchpad_desc());
 }
 
 std::unique_ptr<Step> make_concat(const std::string& kernel, const std::vector<Operand>& inputs,
@@ -101,11 +102,11 @@ std::unique_ptr<Step> make_concat(const std::string& kernel, const std::vector<O
     sources.push_back(inputs[i].layout.desc().md);
     buffers.push_back({DNNL_ARG_MULTIPLE_SRC + static_cast<int>(i), inputs[i].buffer, sources.back()});
   }
-  const d::concat::primitive_desc pd(static_cast<int>(axis), sources, engine());
+  const d::concat::primitive_desc pd(static_cast<int>(axis), sources, engine(), attributes_for_threads());
   y_layout = Layout(Layout::Desc{pd.dst_desc()});
   buffers.push_back({DNNL_ARG_DST, y, pd.dst_desc()});
   return std::make_unique<PrimitiveStep>(fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::concat(pd),
-                                         std::move(buffers), NoConstants{});
+                                         std::move(buffers), NoConstants{}, pd.scratchpad_desc());
 }
 
 std::unique_ptr<Step> make_softmax(const std::string& kernel, bool logarithm, const Operand& x,
@@ -114,11 +115,15 @@ std::unique_ptr<Step> make_softmax(const std::string& kernel, bool logarithm, co
   const std::vector<BoundBuffer> buffers{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, md}};
   constexpr auto kForward = d::prop_kind::forward_inference;
   if (logarithm) {
-    const d::logsoftmax_forward::primitive_desc pd({kForward, md, static_cast<int>(axis)}, engine());
-    return std::make_unique<PrimitiveStep>(kernel, d::logsoftmax_forward(pd), buffers, NoConstants{});
+    const d::logsoftmax_forward::primitive_desc pd({kForward, md, static_cast<int>(axis)},
+                                                   attributes_for_threads(), engine());
+    return std::make_unique<PrimitiveStep>(kernel, d::logsoftmax_forward(pd), buffers, NoConstants{},
+                                           pd.scratchpad_desc());
   }
-  const d::softmax_forward::primitive_desc pd({kForward, md, static_cast<int>(axis)}, engine());
-  return std::make_unique<PrimitiveStep>(kernel, d::softmax_forward(pd), buffers, NoConstants{});
+  const d::softmax_forward::primitive_desc pd({kForward, md, static_cast<int>(axis)},
+                                              attributes_for_threads(), engine());
+  return std::make_unique<PrimitiveStep>(kernel, d::softmax_forward(pd), buffers, NoConstants{},
+                                         pd.scratchpad_desc());
 }
 
 }  // namespace octavo::onednn

@@ -21,6 +21,22 @@
 
 namespace octavo {
 
+namespace {
+
+/// The calling thread's number of OpenMP threads, for a scope.
+class OpenMpThreads {
+ public:
+  explicit OpenMpThreads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  OpenMpThreads(const OpenMpThreads&) = delete;
+  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
+  ~OpenMpThreads() { omp_set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+}  // namespace
+
 struct CompiledModel::Plan {
   Graph graph;                      // Folded; programs for further batch sizes are made from it.
   CompileOptions options;           // What is observed in ids of the folded graph...
@@ -43,7 +59,7 @@ struct CompiledModel::Plan {
     const std::lock_guard lock(mutex);
     auto& slot = programs[{split.piece, threads}];
     if (!slot) {
-      omp_set_num_threads(threads);  // oneDNN tunes its kernels for the threads it sees now.
+      const OpenMpThreads seen(threads);  // oneDNN tunes its kernels for them.
       CompileOptions own = options;
       own.threads = threads;
       slot = std::make_unique<const Program>(compile_program(graph, split.piece, own, packed));
@@ -91,16 +107,21 @@ struct Lane {
 
   Binding& binding(const Program& program) {
     if (arena.size_bytes() < program.arena_bytes) {
-      // A smaller batch may pick kernels that want more scratch memory.
-      bindings.clear();
+      // Batches that are split otherwise may need more at a time.
       arena = Tensor({static_cast<std::int64_t>(program.arena_bytes)}, DType::kUInt8);
+      for (auto& [bound, binding] : bindings) bind(*bound, binding);
     }
     Binding& result = bindings[&program];
-    if (result.kept.empty()) {
-      result.kept.resize(program.steps.size());
-      for (const std::size_t offset : program.offsets) result.buffers.push_back(arena.raw() + offset);
-    }
+    if (result.kept.empty()) bind(program, result);
     return result;
+  }
+
+ private:
+  void bind(const Program& program, Binding& binding) {
+    binding.buffers.resize(program.offsets.size());
+    for (std::size_t i = 0; i < binding.buffers.size(); ++i)
+      binding.buffers[i] = arena.raw() + program.offsets[i];
+    binding.kept.assign(program.steps.size(), nullptr);
   }
 };
 
@@ -162,7 +183,6 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
   }
   plan->integer = std::ranges::any_of(fuse(plan->graph),
                                       [&](const FusedGroup& g) { return runs_in_integers(plan->graph, g); });
-  const int threads_before = num_threads();
   // What a program needs decides how batches are split, and is known when it has been made: guess first.
   const bool splits = plan->integer && options.observe.empty();
   if (splits) {
@@ -178,7 +198,6 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
     plan->packed = {};
     plan->program(split);
   }
-  set_num_threads(threads_before);
   plan_ = std::move(plan);
 }
 
@@ -229,11 +248,10 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
   expect(*plan_, std::ssize(logits) == batch * classes(), "wrong number of logits", batch * classes(),
          std::ssize(logits));
 
-  const int threads_before = num_threads();
   const Split split = plan_->split(batch);
   const Program& program = plan_->program(split);
   const int threads = plan_->options.threads;
-  omp_set_num_threads(threads);
+  const OpenMpThreads openmp(threads);
   std::vector<Lane>& lanes = context.state_->lanes;
   const ThreadTeam::Scope scope(context.state_->prepare(split, threads, program));
 
@@ -277,7 +295,6 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
   } else {
     for (std::int64_t i = 0; i < pieces; ++i) run_piece(lanes[0], i);
   }
-  omp_set_num_threads(threads_before);
 }
 
 const Shape& CompiledModel::input_shape() const { return plan_->graph.value(plan_->graph.input).shape; }

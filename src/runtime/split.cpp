@@ -31,13 +31,14 @@ Footprint footprint_of(const Program& program) {
   for (const StepInfo& step : program.infos) operations += step.operations;
   return {.image_bytes = program.arena_bytes / static_cast<std::size_t>(program.batch),
           .image_products = operations / 2 / program.batch,
-          .constant_bytes = program.constant_bytes()};
+          .constant_bytes = program.constant_bytes(),
+          .uses_openmp = program.uses_openmp()};
 }
 
 Split split_batch(const Footprint& model, std::int64_t batch, int threads) {
   if (model.constant_bytes == 0) return {batch, false};
   const bool heavy = model.constant_bytes > kCacheBytes;
-  if (threads > 1 && batch >= threads) {
+  if (threads > 1 && batch >= threads && !model.uses_openmp) {
     // Of light models more pieces than threads: what a thread that is held up does not get to, others do.
     const std::int64_t share = batch / threads;
     const std::int64_t most = heavy ? share : std::min(share, std::max(share / 4, kLeastTogether));

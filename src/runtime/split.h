@@ -22,6 +22,7 @@ struct Footprint {
   std::size_t image_bytes = 0;      ///< Activations of one image.
   std::int64_t image_products = 0;  ///< Multiply-accumulates of one image.
   std::size_t constant_bytes = 0;   ///< Weights as the kernels read them. 0: batches are never split.
+  bool uses_openmp = false;         ///< Some steps are a library's, tuned for the threads they run on.
 };
 
 Footprint footprint_of(const Program& program);

@@ -73,7 +73,8 @@ std::vector<float> noise(std::int64_t batch) {
   return input;
 }
 
-/// Of each of `runs` runs after the first, of batches that differ from run to run.
+/// Of each of `runs` runs after the first of each batch size: the largest, one image, and one image less than
+/// the largest, which is not cut into equal pieces and needs more memory.
 std::int64_t allocations_after_the_first_run(const CompiledModel& model, int runs) {
   CompiledModel::Context context(model);
   const std::vector<float> input = noise(model.max_batch());
@@ -83,10 +84,10 @@ std::int64_t allocations_after_the_first_run(const CompiledModel& model, int run
     model.run(context, images, batch,
               std::span(logits).first(static_cast<std::size_t>(batch * model.classes())));
   };
-  run(1);
-  run(model.max_batch());
+  const std::int64_t batches[] = {model.max_batch(), 1, model.max_batch() - 1};
+  for (const std::int64_t batch : batches) run(batch);
   const std::int64_t before = allocations;
-  for (int i = 0; i < runs; ++i) run(i % 2 == 0 ? model.max_batch() : 1);
+  for (int i = 0; i < runs; ++i) run(batches[i % 3]);
   return allocations - before;
 }
 

@@ -51,6 +51,13 @@ TEST(Split, OneThreadKeepsActivationsInTheCache) {
   EXPECT_EQ(split_batch(kHeavy, 128, 1), (Split{128, false}));
 }
 
+TEST(Split, ModelsWithStepsOfALibraryDoNotRunApart) {
+  Footprint mixed = kLight;
+  mixed.uses_openmp = true;
+  EXPECT_FALSE(split_batch(mixed, 128, 2).apart);
+  EXPECT_EQ(split_batch(mixed, 8, 2), (Split{8, false}));
+}
+
 TEST(Split, NoFootprintNoSplit) { EXPECT_EQ(split_batch({}, 128, 2), (Split{128, false})); }
 
 }  // namespace

@@ -14,6 +14,7 @@ class RangeBody;
 /// of two pools that spin take the cores from each other.
 class ThreadTeam {
  public:
+  /// Throws kIo if the system starts no more threads.
   explicit ThreadTeam(int threads);
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
