@@ -10,6 +10,7 @@
 #include "octavo/core/error.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
+#include "octavo/quantize/latency_guard.h"
 #include "octavo/quantize/ptq.h"
 #include "octavo/runtime/reference.h"
 #include "quantize/random_images.h"
@@ -103,6 +104,15 @@ TEST(LayerQuality, NarrowRangeIsSeen) {
   EXPECT_LT(after[1].sqnr_db, before[1].sqnr_db - 10);
   EXPECT_GT(after[1].clipped, 0.01);
   EXPECT_LT(after[1].cosine, before[1].cosine);
+}
+
+TEST(LayerQuality, MixtureThatQuantizesNothingButHandedOnValuesHasNoRows) {
+  const Prepared p;
+  std::vector<bool> integer(quantizable_groups(p.quantized).size(), false);
+  integer.back() = true;  // fc, whose input flatten hands on.
+  const Graph mixture = keep_in_integers(p.quantized, integer);
+  EXPECT_TRUE(mixture.quantized());
+  EXPECT_TRUE(measure_layer_quality(p.base, mixture, p.data, kNormalization, p.indices).empty());
 }
 
 TEST(LayerQuality, NothingToCompareIsAnError) {

@@ -34,8 +34,8 @@ struct LayerQuality {
 };
 
 /// Runs both graphs over the images of `data` with these indices, `batch` at a time, and compares every value
-/// that `quantized` quantizes and `base` (folded or not) has under the same name. In bounded memory whatever
-/// the number of images. Throws kUsage if there is no such value or no image.
+/// that `quantized` quantizes itself and `base` (folded or not) has under the same name. In bounded memory
+/// whatever the number of images. Throws kUsage if the graphs share no quantized value, or without an image.
 std::vector<LayerQuality> measure_layer_quality(
     const Graph& base, const Graph& quantized, const Dataset& data, const Normalization& normalization,
     std::span<const std::int64_t> indices, std::int64_t batch = 32,
