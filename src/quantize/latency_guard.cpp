@@ -10,7 +10,6 @@
 #include <random>
 #include <set>
 #include <thread>
-#include <thread>
 
 #include "octavo/core/error.h"
 #include "octavo/core/version.h"

@@ -100,11 +100,11 @@ class CompiledModel {
   int threads() const;
   /// "int8" if any group runs in integers, else "fp32".
   std::string precision() const;
-  /// What a run of `batch` images does, in order. (A large int8 batch runs in equal pieces, one after the other
-  /// or each on a thread of its own; a step then stands for that of all pieces.)
+  /// What a run of `batch` images does, in order. (A large int8 batch runs in equal pieces, one after the
+  /// other or each on a thread of its own; a step then stands for that of all pieces.)
   std::vector<StepInfo> steps(std::int64_t batch) const;
-  /// As run(), adding to `seconds` what each of steps(batch) took, of threads that run pieces at the same time
-  /// their mean. Throws kBadInput unless there are as many.
+  /// As run(), adding to `seconds` what each of steps(batch) took, of threads that run pieces at the same
+  /// time their mean. Throws kBadInput unless there are as many.
   void profile(Context& context, std::span<const float> input, std::int64_t batch, std::span<float> logits,
                std::span<double> seconds) const;
   MemoryUse memory_use() const;
