@@ -9,11 +9,11 @@
 
 #include "interrupt.h"
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/eval/verify.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/train/simulate.h"
 #include "onnxruntime.h"
-#include "temporary_folder.h"
 #include "workflow.h"
 
 namespace octavo::app {

@@ -13,7 +13,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
-#include "temporary_folder.h"
+#include "octavo/core/temporary_folder.h"
 
 namespace octavo::app {
 namespace fs = std::filesystem;

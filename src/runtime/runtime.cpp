@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
@@ -128,6 +129,8 @@ struct Lane {
 }  // namespace
 
 struct CompiledModel::Context::State {
+  static_assert(
+      std::is_nothrow_move_constructible_v<Lane>);  // Bindings point into an arena that must not be copied.
   std::vector<Lane> lanes;
   std::optional<ThreadTeam> team;  // Made for the first program that runs on our own kernels alone.
 

@@ -6,12 +6,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "octavo/core/temporary_folder.h"
 #include "octavo/graph/preprocessing.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/quantize/layer_choices.h"
 #include "process.h"
-#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {

@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "data/image_files.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/preprocessing.h"
 #include "octavo/onnx/onnx.h"
 #include "process.h"
-#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {

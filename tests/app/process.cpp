@@ -13,7 +13,7 @@
 #include <iterator>
 #include <thread>
 
-#include "support/temporary_folder.h"
+#include "octavo/core/temporary_folder.h"
 
 namespace octavo::test {
 

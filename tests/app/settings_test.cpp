@@ -8,7 +8,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
-#include "support/temporary_folder.h"
+#include "octavo/core/temporary_folder.h"
 
 namespace octavo::app {
 namespace {
@@ -27,7 +27,7 @@ class SettingsFile : public ::testing::Test {
   }
   std::string at(const std::string& rest) const { return path_.string() + ":" + rest; }
 
-  test::TemporaryFolder folder_;
+  TemporaryFolder folder_;
   std::filesystem::path path_ = folder_ / "settings.toml";
   Settings settings_;
 };

@@ -7,12 +7,12 @@
 #include <numeric>
 #include <sstream>
 
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "process.h"
-#include "support/temporary_folder.h"
 
 namespace octavo::test {
 namespace {

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "octavo/core/error.h"
-#include "support/temporary_folder.h"
+#include "octavo/core/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -20,7 +20,7 @@ class FileTest : public ::testing::Test {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator{}));
   }
 
-  test::TemporaryFolder temporary_;
+  TemporaryFolder temporary_;
   fs::path folder_ = temporary_.path();
 };
 

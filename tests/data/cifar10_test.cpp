@@ -2,14 +2,13 @@
 #include <cstdio>
 
 #include "data/cifar_files.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
 namespace fs = std::filesystem;
-using test::TemporaryFolder;
 using testing::ArchiveFile;
 using testing::expect_error;
 using testing::get;

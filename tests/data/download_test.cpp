@@ -5,14 +5,13 @@
 
 #include "data/http_server.h"
 #include "data/support.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
 namespace fs = std::filesystem;
-using test::TemporaryFolder;
 using testing::expect_error;
 using testing::get;
 using testing::HttpServer;

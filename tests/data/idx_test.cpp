@@ -2,13 +2,12 @@
 #include <cmath>
 
 #include "data/support.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
-using test::TemporaryFolder;
 using testing::expect_error;
 using testing::get;
 using testing::put;

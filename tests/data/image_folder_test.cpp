@@ -1,13 +1,12 @@
 #include <numeric>
 
 #include "data/image_files.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
-using test::TemporaryFolder;
 using testing::expect_error;
 using testing::grey_png;
 using testing::jpeg_bytes;

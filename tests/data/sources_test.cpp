@@ -4,13 +4,12 @@
 
 #include "data/cifar_files.h"
 #include "data/http_server.h"
-#include "support/temporary_folder.h"
+#include "octavo/core/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
 namespace fs = std::filesystem;
-using test::TemporaryFolder;
 using testing::expect_error;
 using testing::get;
 using testing::HttpServer;

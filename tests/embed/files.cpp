@@ -6,7 +6,7 @@
 #include <iterator>
 #include <stdexcept>
 
-#include "support/temporary_folder.h"
+#include "octavo/core/temporary_folder.h"
 
 namespace octavo::testing {
 namespace {
@@ -18,7 +18,7 @@ class Files {
     const std::string command = std::string(MAKE_EMBED_FILES) + " " + folder.path().string();
     if (std::system(command.c_str()) != 0) throw std::runtime_error(command + " failed");
   }
-  test::TemporaryFolder folder;
+  TemporaryFolder folder;
 };
 
 }  // namespace

@@ -11,10 +11,10 @@
 #include <random>
 
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/onnx/onnx.h"
 #include "onnx/models.h"
 #include "onnx/protos.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -99,7 +99,7 @@ TEST(Hostile, MissingFileIsAnIoError) {
 }
 
 TEST(Hostile, FileIsNamedInTheError) {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto path = folder / "no-model.onnx";
   write_file(path, std::string_view("no model"));
   try {
@@ -288,7 +288,7 @@ class ExternalData : public testing::Test {
     return "";
   }
 
-  test::TemporaryFolder temporary_;
+  TemporaryFolder temporary_;
   std::filesystem::path folder_ = temporary_.path();
 };
 

@@ -8,11 +8,11 @@
 #include <thread>
 
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "onnx/models.h"
 #include "onnx/protos.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -248,7 +248,7 @@ TEST(Import, FileInPartsIsTheSameModel) {
 
 TEST(Import, FilesAndPipesGiveWhatTheirBytesGive) {
   const Graph graph = test::zoo_model("resnet20");
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto path = folder / "model.onnx";
   save_onnx(graph, path);
   const std::vector<std::byte> bytes = serialize_onnx(graph);

@@ -6,13 +6,13 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
 #include "onnx/models.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -211,7 +211,7 @@ TEST(RoundTrip, DeadNodesAndUnusedValuesStayOut) {
 }
 
 TEST(RoundTrip, FileAndBytesHoldTheSame) {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto path = folder / "model.onnx";
   const Graph graph = every_operator();
   save_onnx(graph, path);

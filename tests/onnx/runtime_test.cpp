@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
 #include "octavo/graph/builder.h"
 #include "octavo/onnx/onnx.h"
@@ -14,7 +15,6 @@
 #include "onnx/models.h"
 #include "onnx/protos.h"
 #include "support/ort.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -51,7 +51,7 @@ class OnnxRuntime : public testing::Test {
     return logits;
   }
 
-  test::TemporaryFolder folder_;
+  TemporaryFolder folder_;
   fs::path path_ = folder_ / "model.onnx";
 };
 

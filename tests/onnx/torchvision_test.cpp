@@ -12,6 +12,7 @@
 #include <random>
 #include <set>
 
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/dataset.h"
 #include "octavo/graph/passes.h"
 #include "octavo/onnx/onnx.h"
@@ -20,7 +21,6 @@
 #include "octavo/runtime/runtime.h"
 #include "onnx/models.h"
 #include "support/ort.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -118,7 +118,7 @@ TEST(Torchvision, QuantizedFilesRunInOnnxRuntime) {
   std::printf(
       "| model | layers in int8 | PTQ s | int8 / float file | largest difference / largest logit |\n"
       "|---|---|---|---|---|\n");
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   for (const fs::path& file : files) {
     SCOPED_TRACE(file.filename().string());
     const Graph graph = load_onnx(file);

@@ -10,9 +10,9 @@
 #include <memory>
 
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/report/report.h"
 #include "report/sample_results.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -77,7 +77,7 @@ class Browser : public ::testing::Test {
     return dom.substr(begin + mark.size(), dom.find(":end", begin) - begin - mark.size());
   }
 
-  test::TemporaryFolder temporary_;
+  TemporaryFolder temporary_;
   fs::path folder_ = temporary_.path();
   int profiles_ = 0;
 };

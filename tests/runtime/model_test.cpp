@@ -210,6 +210,16 @@ TEST(CompiledModel, ThreadsThatRunPiecesApartHaveMemoryOfTheirOwn) {
     two.run(context, input.data<float>().first(static_cast<std::size_t>(batch) * image), batch, logits);
     EXPECT_TRUE(std::ranges::equal(logits, std::span(first).first(logits.size()))) << batch;
   }
+  // A context made for a batch that is not split gets the memory when it is.
+  const CompiledModel nine(graph, {.max_batch = 9, .threads = 2});
+  CompiledModel::Context late(nine);
+  std::vector<float> logits(10);
+  nine.run(late, input.data<float>().first(image), 1, logits);
+  std::vector<float> split(80);
+  nine.run(late, input.data<float>(), 8, split);
+  EXPECT_EQ(split, first);
+  nine.run(late, input.data<float>().first(image), 1, logits);
+  EXPECT_TRUE(std::ranges::equal(logits, std::span(first).first(10)));
   // Inside parallel work there is one thread to run all pieces.
   std::vector<float> inner(80);
   const auto body = [&](std::int64_t begin, std::int64_t /*end*/) {

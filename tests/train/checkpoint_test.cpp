@@ -3,13 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "support.h"
-#include "support/temporary_folder.h"
 
 namespace octavo::train_detail {
 namespace {
 
-using octavo::test::TemporaryFolder;
 using octavo::testing::error_of;
 
 Checkpoint example() {

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <numeric>
 
+#include "octavo/core/temporary_folder.h"
 #include "octavo/data/dataset.h"
 #include "octavo/data/sources.h"
 #include "octavo/graph/zoo.h"
@@ -17,7 +18,6 @@
 #include "octavo/runtime/runtime.h"
 #include "octavo/train/trainer.h"
 #include "support/ort.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
@@ -90,7 +90,7 @@ class DeployedFiles : public ::testing::Test {
   }
 
   fs::path folder_;
-  test::TemporaryFolder temporary_;
+  TemporaryFolder temporary_;
   Tensor input_;
 };
 

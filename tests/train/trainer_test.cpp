@@ -5,15 +5,14 @@
 #include <cmath>
 
 #include "octavo/core/file.h"
+#include "octavo/core/temporary_folder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/quantize/ptq.h"
 #include "support.h"
-#include "support/temporary_folder.h"
 
 namespace octavo {
 namespace {
 
-using test::TemporaryFolder;
 using testing::cifar10;
 using testing::coloured_images;
 using testing::error_of;

@@ -1,22 +1,24 @@
-/// A folder of a test's own. Tests run side by side: a fixed name in the system's temporary folder would be
-/// shared.
+/// A folder of its own for the length of a scope.
 #pragma once
 
 #include <stdlib.h>
 
 #include <filesystem>
-#include <stdexcept>
 #include <string>
 #include <system_error>
 
-namespace octavo::test {
+#include "octavo/core/error.h"
 
-/// New, empty, and removed with all it holds at the end of its scope.
+namespace octavo {
+
+/// Removed with all it holds at the end of the scope. Throws kIo if it cannot be made.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "octavo-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder: " + pattern);
+    std::string pattern = (std::filesystem::temp_directory_path() / "octavo-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw Error(ErrorCode::kIo, pattern, "cannot be made; expected a writable folder for temporary files");
+    }
     path_ = pattern;
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
@@ -32,4 +34,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace octavo::test
+}  // namespace octavo
