@@ -73,20 +73,23 @@ Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
   results.settings["data.dataset"] = results.dataset;
   results.environment = environment(session.settings.threads);
   results.timing["eval_s"] = timed([&] {
+    std::vector<Graph> graphs;
     for (const std::string name : {"base", "ptq", "qat"}) {
       const auto path = folder.file(name + ".onnx");
       Variant variant = evaluate_file(session, data, path, name);
-      variant.latency = measure_all(session, load_onnx(path), name);
+      graphs.push_back(load_onnx(path));
       if (!results.variants.empty()) {
         variant.agreement_with_base = agreement(results.variants.front().accuracy, variant.accuracy);
       }
       if (name == "ptq" && variant.precision == "int8") {
-        variant.layers = layer_quality(session, data, load_onnx(folder.file("base.onnx")), load_onnx(path));
+        variant.layers = layer_quality(session, data, graphs[0], graphs[1]);
       }
       session.console.line(fmt::format("{}: accuracy {:.2f} %, {}", name, 100 * variant.accuracy.value(),
                                        bytes_text(static_cast<std::uint64_t>(variant.size_bytes))));
       results.variants.push_back(std::move(variant));
     }
+    const auto latencies = measure_all(session, graphs);
+    for (std::size_t i = 0; i < graphs.size(); ++i) results.variants[i].latency = latencies[i];
   });
   double total = 0;
   for (const char* phase : {"train_s", "ptq_s", "qat_s", "eval_s"}) total += results.timing[phase];

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 
 #include "interrupt.h"
 #include "octavo/core/error.h"
@@ -219,18 +220,24 @@ Variant evaluate_file(const Session& session, const LoadedData& data, const std:
   return variant;
 }
 
-std::vector<Latency> measure_all(const Session& session, const Graph& graph, const std::string& name) {
-  std::vector<Latency> measured;
-  for (const std::int64_t batch : session.settings.batches) {
+std::vector<std::vector<Latency>> measure_all(const Session& session, const std::vector<Graph>& models) {
+  const Settings& settings = session.settings;
+  std::vector<std::vector<Latency>> measured(models.size());
+  for (const std::int64_t batch : settings.batches) {
     throw_if_stopped(session.stop);
     session.console.bar(
-        "time " + name,
-        static_cast<double>(measured.size()) / static_cast<double>(session.settings.batches.size()),
-        fmt::format("batch {}, {} runs", batch, session.settings.runs));
-    const CompiledModel model(graph,
-                              {.max_batch = batch, .threads = session.settings.threads, .observe = {}});
-    measured.push_back(measure_latency(
-        model, {.batch = batch, .warmup = session.settings.warmup, .runs = session.settings.runs}));
+        "time", static_cast<double>(measured.front().size()) / static_cast<double>(settings.batches.size()),
+        fmt::format("batch {}, {} runs of {} models", batch, settings.runs, models.size()));
+    std::vector<std::unique_ptr<CompiledModel>> compiled;
+    std::vector<const CompiledModel*> views;
+    for (const Graph& graph : models) {
+      compiled.push_back(std::make_unique<CompiledModel>(
+          graph, CompileOptions{.max_batch = batch, .threads = settings.threads, .observe = {}}));
+      views.push_back(compiled.back().get());
+    }
+    const auto latencies =
+        measure_latencies(views, {.batch = batch, .warmup = settings.warmup, .runs = settings.runs});
+    for (std::size_t i = 0; i < models.size(); ++i) measured[i].push_back(latencies[i]);
   }
   return measured;
 }

@@ -73,8 +73,8 @@ Normalization normalization_of(const Graph& model, const LoadedData& data);
 Variant evaluate_file(const Session& session, const LoadedData& data, const std::filesystem::path& path,
                       const std::string& name);
 
-/// Latency of `model` at each batch size of the settings.
-std::vector<Latency> measure_all(const Session& session, const Graph& model, const std::string& name);
+/// Latencies of the models, in turns, at each batch size of the settings: [model][batch size].
+std::vector<std::vector<Latency>> measure_all(const Session& session, const std::vector<Graph>& models);
 
 /// Seconds that `work` takes.
 double timed(const std::function<void()>& work);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <random>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -44,31 +45,53 @@ Trial prepare(const CompiledModel& model, const LatencyConfig& config) {
   return trial;
 }
 
-}  // namespace
-
-Latency measure_latency(const CompiledModel& model, const LatencyConfig& config) {
-  Trial trial = prepare(model, config);
-  std::vector<double> times_ms;
-  times_ms.reserve(static_cast<std::size_t>(config.runs));
-  for (int i = 0; i < config.runs; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    model.run(trial.context, trial.input, config.batch, trial.logits);
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - begin;
-    times_ms.push_back(elapsed.count());
-  }
-
+Latency latency_of(const CompiledModel& model, std::int64_t batch, const std::vector<double>& times_ms) {
   const Summary summary = summarize(times_ms);
-  Latency latency{.batch = config.batch,
+  Latency latency{.batch = batch,
                   .threads = model.threads(),
-                  .runs = config.runs,
+                  .runs = static_cast<int>(times_ms.size()),
                   .mean_ms = summary.mean,
                   .std_ms = summary.std,
                   .median_ms = summary.median,
                   .p90_ms = summary.p90};
   // A clock too coarse for a tiny model may read 0: then there is no rate to state.
-  if (summary.median > 0)
-    latency.images_per_second = static_cast<double>(config.batch) / (summary.median / 1000);
+  if (summary.median > 0) latency.images_per_second = static_cast<double>(batch) / (summary.median / 1000);
   return latency;
+}
+
+}  // namespace
+
+Latency measure_latency(const CompiledModel& model, const LatencyConfig& config) {
+  const CompiledModel* const one[] = {&model};
+  return measure_latencies(one, config).front();
+}
+
+std::vector<Latency> measure_latencies(std::span<const CompiledModel* const> models,
+                                       const LatencyConfig& config) {
+  constexpr std::int64_t kTurns = 10;
+  std::vector<Trial> trials;
+  for (const CompiledModel* model : models) trials.push_back(prepare(*model, config));
+  std::vector<std::vector<double>> times_ms(models.size());
+  for (std::int64_t turn = 0; turn < kTurns; ++turn) {
+    const std::int64_t runs = config.runs * (turn + 1) / kTurns - config.runs * turn / kTurns;
+    for (std::size_t i = 0; runs > 0 && i < models.size(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      const auto run = [&] {
+        models[i]->run(trials[i].context, trials[i].input, config.batch, trials[i].logits);
+      };
+      run();
+      for (std::int64_t k = 0; k < runs; ++k) {
+        const auto begin = std::chrono::steady_clock::now();
+        run();
+        const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - begin;
+        times_ms[i].push_back(elapsed.count());
+      }
+    }
+  }
+  std::vector<Latency> latencies;
+  for (std::size_t i = 0; i < models.size(); ++i)
+    latencies.push_back(latency_of(*models[i], config.batch, times_ms[i]));
+  return latencies;
 }
 
 std::vector<LayerCost> measure_layers(const CompiledModel& model, const LatencyConfig& config) {

@@ -158,11 +158,11 @@ std::string sections(const Results& results, const Dataset& test) {
   const std::string classes = class_panels(results);
   const std::string samples = disagreements(results, test);
   const std::string latency = grid(latency_panels(results), "three") + latency_table(results);
-  out += section("Inference time",
-                 "Each run is timed alone, after warm-up, on the runtime that ships. p90 is the smallest "
-                 "time that 90 % of "
-                 "the runs do not exceed; images a second come from the median.",
-                 latency);
+  out += section(
+      "Inference time",
+      "Each run is timed alone, after warm-up, on the runtime that ships; the models take turns. p90 is the "
+      "smallest time that 90 % of the runs do not exceed; images a second come from the median.",
+      latency);
   out += section("Training", "", grid(training_curves(results), "three"));
   out += section("Accuracy by class", "Per cent of each class's test images classified correctly.",
                  classes.empty() ? "" : variant_legend(results) + grid(classes, "three"));

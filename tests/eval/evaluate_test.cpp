@@ -171,6 +171,17 @@ TEST(Latency, EveryRunCountsAndStatisticsAgree) {
   }
 }
 
+TEST(Latency, ModelsInTurnsEachGetAllTheirRuns) {
+  const CompiledModel one = compiled(three_pixel_model());
+  const CompiledModel other = compiled(three_pixel_model());
+  const CompiledModel* const models[] = {&one, &other};
+  for (const int runs : {1, 7, 10, 23}) {
+    const auto latencies = measure_latencies(models, {.batch = 1, .warmup = 0, .runs = runs});
+    ASSERT_EQ(latencies.size(), 2U);
+    for (const Latency& latency : latencies) EXPECT_EQ(latency.runs, runs);
+  }
+}
+
 TEST(Latency, SettingsOutOfRangeAreRefused) {
   const CompiledModel model = compiled(three_pixel_model());
   const auto message = [&](const LatencyConfig& config) {

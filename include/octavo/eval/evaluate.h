@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <stop_token>
+#include <vector>
 
 #include "octavo/data/dataset.h"
 #include "octavo/eval/results.h"
@@ -32,5 +34,10 @@ struct LatencyConfig {
 /// same for every model). Mean, sample standard deviation, median and nearest-rank p90 as in statistics.h.
 /// Throws kUsage on a batch below 1 or above max_batch(), fewer than 1 timed run, or a negative warm-up.
 Latency measure_latency(const CompiledModel& model, const LatencyConfig& config);
+/// The same of several models in ten turns, a tenth of its runs each: what disturbs the machine for a while
+/// then disturbs all alike. A turn begins with a pause, for threads of the model before it spin on, and an
+/// untimed run.
+std::vector<Latency> measure_latencies(std::span<const CompiledModel* const> models,
+                                       const LatencyConfig& config);
 
 }  // namespace octavo
