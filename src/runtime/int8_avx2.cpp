@@ -21,64 +21,7 @@ namespace {
 //
 #include "runtime/int8_depthwise_loops.h"
 #include "runtime/int8_elementwise_loops.h"
-
-/// 16 weights, widened where they are bytes: that costs no time, since multiplier and adder ports are busy
-/// anyway.
-__m256i wide(const std::int16_t* weights) {
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(weights));
-}
-__m256i wide(const std::int8_t* weights) {
-  return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(weights)));
-}
-
-/// Rows x 16 sums (of a row the first 8 alone where Halves is 1) in Halves * Rows registers; each step
-/// multiplies one pair of k. Unrolled by the template: left to a loop over rows, GCC 12 keeps sums in memory.
-/// On its own it has all registers: inlined, a sum ends up in memory and a step takes half as long again.
-template <int Rows, int Halves, typename Weight>
-[[gnu::noinline]] void tile_rows(const std::int16_t* a, std::int64_t stride, std::int64_t pairs,
-                                 const Weight* b, std::int32_t* sums) {
-  [&]<int... Row>(std::integer_sequence<int, Row...>) {
-    __m256i low[Rows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
-    __m256i high[Rows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
-    for (std::int64_t p = 0; p < pairs; ++p) {
-      const __m256i b0 = wide(b + p * 32);
-      const __m256i b1 = Halves > 1 ? wide(b + p * 32 + 16) : b0;
-      const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
-        std::int32_t pair = 0;
-        std::memcpy(&pair, row + 2 * p, sizeof(pair));
-        const __m256i x = _mm256_set1_epi32(pair);
-        first = _mm256_add_epi32(first, _mm256_madd_epi16(x, b0));
-        if (Halves > 1) second = _mm256_add_epi32(second, _mm256_madd_epi16(x, b1));
-      };
-      (step(a + Row * stride, low[Row], high[Row]), ...);
-    }
-    const auto store = [](std::int32_t* target, __m256i first, __m256i second) {
-      _mm256_store_si256(reinterpret_cast<__m256i*>(target), first);
-      _mm256_store_si256(reinterpret_cast<__m256i*>(target + 8), second);
-    };
-    (store(sums + Row * 16, low[Row], high[Row]), ...);
-  }
-  (std::make_integer_sequence<int, Rows>{});
-}
-
-template <int Halves, typename Weight>
-void tile_of(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const Weight* b,
-             std::int32_t* sums, std::int64_t rows) {
-  switch (rows) {
-    case 6:
-      return tile_rows<6, Halves>(a, stride, pairs, b, sums);
-    case 5:
-      return tile_rows<5, Halves>(a, stride, pairs, b, sums);
-    case 4:
-      return tile_rows<4, Halves>(a, stride, pairs, b, sums);
-    case 3:
-      return tile_rows<3, Halves>(a, stride, pairs, b, sums);
-    case 2:
-      return tile_rows<2, Halves>(a, stride, pairs, b, sums);
-    default:
-      return tile_rows<1, Halves>(a, stride, pairs, b, sums);
-  }
-}
+#include "runtime/int8_tiles_avx2.h"
 
 /// The end of requantize() for integers already rounded: zero point, saturation and the range of the output.
 class Rounding {
@@ -87,7 +30,6 @@ class Rounding {
       : zero_point_(_mm256_set1_epi16(static_cast<std::int16_t>(zero_point))),
         min_(_mm256_set1_epi8(static_cast<char>(min))),
         max_(_mm256_set1_epi8(static_cast<char>(max))) {}
-  explicit Rounding(const Int8Conv& conv) : Rounding(conv.y_zero_point, conv.y_min, conv.y_max) {}
   __m256i words(__m256i a, __m256i b) const {
     return _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point_);
   }
@@ -99,17 +41,137 @@ class Rounding {
   __m256i zero_point_, min_, max_;
 };
 
-/// rescale() of 8 sums.
-__m256 rescaled(const std::int32_t* sums, __m256 bias, __m256 multiplier) {
-  const __m256 real = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums)));
-  return _mm256_mul_ps(_mm256_add_ps(real, bias), multiplier);
+/// The first `width` of 16 bytes.
+void store_bytes(std::uint8_t* target, __m128i bytes, std::int64_t width) {
+  if (width == Int8Conv::kPanel) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target), bytes);
+    return;
+  }
+  if ((width & 8) != 0) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(target), bytes);
+    bytes = _mm_srli_si128(bytes, 8);
+    target += 8;
+  }
+  auto rest = static_cast<std::uint64_t>(_mm_cvtsi128_si64(bytes));
+  for (std::int64_t i = 0; i < (width & 7); ++i, rest >>= 8U) target[i] = static_cast<std::uint8_t>(rest);
 }
+
+/// Sums of a panel's channels to rows of bytes, which lie c_out apart in y. Saturation comes before the clamp
+/// to the rounding's range, which lies within a byte's, so the order changes nothing. `to_integers` is given
+/// 8 rescaled sums and where in y they belong.
+template <typename ToIntegers>
+class ToBytes {
+ public:
+  // Bytes stored may alias anything, so what stays the same is read here.
+  ToBytes(const Int8Conv& conv, const Rounding& rounding, std::int64_t index, std::int64_t width, void* y,
+          const ToIntegers& to_integers)
+      : biases_{_mm256_loadu_ps(conv.bias.data() + index * Int8Conv::kPanel),
+                _mm256_loadu_ps(conv.bias.data() + index * Int8Conv::kPanel + 8)},
+        multipliers_{_mm256_loadu_ps(conv.multiplier.data() + index * Int8Conv::kPanel),
+                     _mm256_loadu_ps(conv.multiplier.data() + index * Int8Conv::kPanel + 8)},
+        rounding_(rounding),
+        to_integers_(to_integers),
+        y_(static_cast<std::uint8_t*>(y)),
+        row_(conv.c_out),
+        width_(width) {}
+
+  /// The rows of a tile, the first at `offset`.
+  template <int First, int Second, int... Rest>
+  [[gnu::always_inline]] void operator()(std::integer_sequence<int, First, Second, Rest...>,
+                                         const __m256i* low, const __m256i* high, std::int64_t offset) const {
+    two_rows(low[First], high[First], low[Second], high[Second], offset);
+    if constexpr (sizeof...(Rest) > 0)
+      (*this)(std::integer_sequence<int, Rest...>{}, low, high, offset + 2 * row_);
+  }
+
+  /// Rows of sums in memory.
+  void from_memory(const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
+                   std::int64_t offset) const {
+    const auto load = [](const std::int32_t* at) {
+      return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
+    };
+    for (; rows > 1; rows -= 2, sums += 2 * sum_stride, offset += 2 * row_) {
+      const std::int32_t* const second = sums + sum_stride;
+      two_rows(load(sums), load(sums + 8), load(second), load(second + 8), offset);
+    }
+    if (rows > 0) {
+      const __m256i first = words(load(sums), load(sums + 8), offset);
+      store_bytes(y_ + offset, _mm256_castsi256_si128(bytes(first, first)), width_);
+    }
+  }
+
+ private:
+  __m256i words(__m256i low, __m256i high, std::int64_t at) const {
+    const auto integers = [&](__m256i sums, int half) {
+      // rescale()
+      const __m256 v =
+          _mm256_mul_ps(_mm256_add_ps(_mm256_cvtepi32_ps(sums), biases_[half]), multipliers_[half]);
+      return to_integers_(v, at + half * 8);
+    };
+    return rounding_.words(integers(low, 0), integers(high, 1));
+  }
+  /// Those of both rows, one row after the other.
+  __m256i bytes(__m256i first, __m256i second) const {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    return _mm256_permutevar8x32_epi32(rounding_.bytes(first, second), order);
+  }
+  [[gnu::always_inline]] void two_rows(__m256i low0, __m256i high0, __m256i low1, __m256i high1,
+                                       std::int64_t offset) const {
+    const __m256i both = bytes(words(low0, high0, offset), words(low1, high1, offset + row_));
+    store_bytes(y_ + offset, _mm256_castsi256_si128(both), width_);
+    store_bytes(y_ + offset + row_, _mm256_extracti128_si256(both, 1), width_);
+  }
+
+  __m256 biases_[2], multipliers_[2];
+  Rounding rounding_;
+  ToIntegers to_integers_;
+  std::uint8_t* y_;
+  std::int64_t row_, width_;
+};
+
+/// The convolution's output in float, rounded and saturated, then quantized_sum().
+template <bool ConvIsFirst>
+auto sum_with(const Int8Conv& conv, const std::uint8_t* other) {
+  const IntegerBinary& sum = conv.addition->sum;
+  const __m256 a_multiplier = _mm256_set1_ps(sum.a_multiplier);
+  const __m256 b_multiplier = _mm256_set1_ps(sum.b_multiplier);
+  const __m256 sum_offset = _mm256_set1_ps(sum.offset);
+  const __m256 zero_point = _mm256_set1_ps(static_cast<float>(conv.y_zero_point));
+  const __m256 low = _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point));
+  const __m256 high = _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point));
+  return [=](__m256 v, std::int64_t at) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    v = _mm256_round_ps(_mm256_min_ps(_mm256_max_ps(v, low), high), kNearest);
+    v = _mm256_add_ps(v, zero_point);
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other + at));
+    const __m256 q = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+    const __m256 inner = _mm256_fmadd_ps(ConvIsFirst ? q : v, b_multiplier, sum_offset);
+    return _mm256_cvtps_epi32(_mm256_fmadd_ps(ConvIsFirst ? v : q, a_multiplier, inner));
+  };
+}
+
+/// Calls f with the ToBytes of a convolution that rounds in int32.
+template <typename F>
+void with_to_bytes(const Int8Conv& conv, std::int64_t index, std::int64_t width, const std::uint8_t* other,
+                   void* y, const F& f) {
+  if (!conv.addition) {
+    const Rounding rounding(conv.y_zero_point, conv.y_min, conv.y_max);
+    const auto rounded = [](__m256 v, std::int64_t) { return _mm256_cvtps_epi32(v); };
+    return f(ToBytes(conv, rounding, index, width, y, rounded));
+  }
+  const Rounding rounding(0, conv.addition->sum.y_min, conv.addition->sum.y_max);
+  if (conv.addition->conv_is_first) {
+    f(ToBytes(conv, rounding, index, width, y, sum_with<true>(conv, other)));
+  } else {
+    f(ToBytes(conv, rounding, index, width, y, sum_with<false>(conv, other)));
+  }
+}
+
+bool makes_bytes(const Int8Conv& conv) { return !conv.output_is_float && conv.rounds_in_int32; }
 
 struct Avx2 {
   using Activation = std::int16_t;
-  using Weight = std::int16_t;
   static constexpr std::int64_t kDepth = 2;
-  static constexpr std::int64_t kRows = 6;
 
   static void widen(std::int16_t* target, const std::uint8_t* source, std::int64_t count) {
     for (std::int64_t i = 0; i < count; i += 16) {
@@ -118,113 +180,69 @@ struct Avx2 {
     }
   }
 
-  template <typename Weight>
-  static void tile(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, const Weight* b,
-                   std::int32_t* sums, std::int64_t rows, std::int64_t width) {
-    if (width > Int8Conv::kPanel / 2) {
-      tile_of<2>(a, stride, pairs, b, sums, rows);
-    } else {
-      tile_of<1>(a, stride, pairs, b, sums, rows);
-    }
-  }
-
-  /// The first `width` of 16 bytes.
-  static void store(std::uint8_t* target, __m128i bytes, std::int64_t width) {
-    if (width == Int8Conv::kPanel) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(target), bytes);
-      return;
-    }
-    if ((width & 8) != 0) {
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(target), bytes);
-      bytes = _mm_srli_si128(bytes, 8);
-      target += 8;
-    }
-    auto rest = static_cast<std::uint64_t>(_mm_cvtsi128_si64(bytes));
-    for (std::int64_t i = 0; i < (width & 7); ++i, rest >>= 8U) target[i] = static_cast<std::uint8_t>(rest);
-  }
-
   /// `rows` pixels beside each other, their sums `sum_stride` apart. Padding behind the last channel holds
   /// zeros.
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
                      std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
                      const std::uint8_t* other, void* y, std::int64_t offset) {
-    if (conv.output_is_float || !conv.rounds_in_int32) {
-      for (std::int64_t r = 0; r < rows; ++r)
-        finish_scalar(conv, index, sums + r * sum_stride, width, other, y, offset + r * conv.c_out);
-      return;
+    if (makes_bytes(conv)) {
+      return with_to_bytes(conv, index, width, other, y, [&](const auto& to_bytes) {
+        to_bytes.from_memory(sums, sum_stride, rows, offset);
+      });
     }
-    if (!conv.addition) {
-      const auto rounded = [](__m256 v, std::int64_t) { return _mm256_cvtps_epi32(v); };
-      finish_rows(conv, Rounding(conv), index, sums, sum_stride, rows, width, y, offset, rounded);
-    } else if (conv.addition->conv_is_first) {
-      finish_sums<true>(conv, index, sums, sum_stride, rows, width, other, y, offset);
-    } else {
-      finish_sums<false>(conv, index, sums, sum_stride, rows, width, other, y, offset);
-    }
-  }
-
-  /// The convolution's output in float, rounded and saturated, then quantized_sum().
-  template <bool ConvIsFirst>
-  static void finish_sums(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
-                          std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                          const std::uint8_t* other, void* y, std::int64_t offset) {
-    const IntegerBinary& sum = conv.addition->sum;
-    const __m256 a_multiplier = _mm256_set1_ps(sum.a_multiplier);
-    const __m256 b_multiplier = _mm256_set1_ps(sum.b_multiplier);
-    const __m256 sum_offset = _mm256_set1_ps(sum.offset);
-    const __m256 zero_point = _mm256_set1_ps(static_cast<float>(conv.y_zero_point));
-    const __m256 low = _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point));
-    const __m256 high = _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point));
-    const auto added = [=](__m256 v, std::int64_t at) {
-      constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-      v = _mm256_round_ps(_mm256_min_ps(_mm256_max_ps(v, low), high), kNearest);
-      v = _mm256_add_ps(v, zero_point);
-      const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other + at));
-      const __m256 q = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-      const __m256 inner = _mm256_fmadd_ps(ConvIsFirst ? q : v, b_multiplier, sum_offset);
-      return _mm256_cvtps_epi32(_mm256_fmadd_ps(ConvIsFirst ? v : q, a_multiplier, inner));
-    };
-    finish_rows(conv, Rounding(0, sum.y_min, sum.y_max), index, sums, sum_stride, rows, width, y, offset,
-                added);
-  }
-
-  /// Two rows at a time fill a register of bytes. Saturation comes before the clamp to the rounding's range,
-  /// which lies within a byte's, so the order changes nothing. `to_integers` is given 8 rescaled sums and
-  /// where in y they belong.
-  template <typename ToIntegers>
-  static void finish_rows(const Int8Conv& conv, const Rounding& rounding, std::int64_t index,
-                          const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
-                          std::int64_t width, void* y, std::int64_t offset, const ToIntegers& to_integers) {
-    // Bytes stored may alias anything, so what stays the same is read here.
-    const float* const bias = conv.bias.data() + index * Int8Conv::kPanel;
-    const float* const multiplier = conv.multiplier.data() + index * Int8Conv::kPanel;
-    const __m256 biases[2] = {_mm256_loadu_ps(bias), _mm256_loadu_ps(bias + 8)};
-    const __m256 multipliers[2] = {_mm256_loadu_ps(multiplier), _mm256_loadu_ps(multiplier + 8)};
-    const std::int64_t step = conv.c_out;
-    const auto words = [&](const std::int32_t* row, std::int64_t at) {
-      __m256i halves[2];
-      for (int half = 0; half < 2; ++half) {
-        const __m256 v = rescaled(row + half * 8, biases[half], multipliers[half]);
-        halves[half] = to_integers(v, at + half * 8);
-      }
-      return rounding.words(halves[0], halves[1]);
-    };
-    // 32-bit pieces of both rows' bytes to where they belong: rows one after the other.
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    for (; rows > 0; rows -= 2, sums += 2 * sum_stride, offset += 2 * step) {
-      const bool both = rows > 1;
-      auto* target = static_cast<std::uint8_t*>(y) + offset;
-      const __m256i first = words(sums, offset);
-      const __m256i second = both ? words(sums + sum_stride, offset + step) : first;
-      const __m256i bytes = _mm256_permutevar8x32_epi32(rounding.bytes(first, second), order);
-      store(target, _mm256_castsi256_si128(bytes), width);
-      if (both) store(target + step, _mm256_extracti128_si256(bytes, 1), width);
-    }
+    for (std::int64_t r = 0; r < rows; ++r)
+      finish_scalar(conv, index, sums + r * sum_stride, width, other, y, offset + r * conv.c_out);
   }
 };
 
-struct Avx2Narrow : Avx2 {
-  using Weight = std::int8_t;
+/// Rows of int16 against panels of weights; Crossed: crossed_rows().
+template <typename WeightType, bool Crossed>
+struct Avx2Rows : Avx2 {
+  using Weight = WeightType;
+  using Panel = PanelOfRows<Avx2Rows>;
+  static constexpr bool kCrossed = Crossed;
+  static constexpr std::int64_t kRows = Crossed ? 4 : 6;
+
+  static void row_terms(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, std::int64_t rows,
+                        std::int32_t* terms) {
+    sum_row_terms(a, stride, pairs, rows, terms);
+  }
+
+  template <typename Rows, typename Output>
+  static void tile_of(Rows rows, const Int8Conv& conv, const Panel& panel, std::int64_t row,
+                      const Output& output, std::int64_t offset) {
+    const std::int16_t* const a = panel.a + row * panel.stride;
+    if constexpr (Crossed) {
+      const auto* const column_terms =
+          conv.cross_terms.template data<std::int32_t>() + panel.index * Int8Conv::kPanel;
+      crossed_rows(rows, a, panel.stride, panel.steps, panel.b, panel.row_terms + row, column_terms, output,
+                   offset);
+    } else if (panel.width > Int8Conv::kPanel / 2) {
+      tile_rows<2>(rows, a, panel.stride, panel.steps, panel.b, output, offset);
+    } else {
+      tile_rows<1>(rows, a, panel.stride, panel.steps, panel.b, output, offset);
+    }
+  }
+
+  static void tile(const Int8Conv& conv, const Panel& panel, std::int64_t row, std::int64_t rows,
+                   std::int32_t* sums) {
+    with_rows<kRows>(rows, [&](auto which) { tile_of(which, conv, panel, row, ToMemory{sums}, 0); });
+  }
+
+  /// Whole crossed tiles go to bytes from registers. (With 12 sums in registers GCC 12 spills some of them in
+  /// the loop over k.)
+  static void run(const Int8Conv& conv, const Panel& panel) {
+    std::int64_t whole = 0;
+    if constexpr (Crossed) whole = makes_bytes(conv) && !conv.pool2x2 ? panel.rows / kRows * kRows : 0;
+    if (whole > 0) {
+      with_to_bytes(conv, panel.index, panel.width, panel.other, panel.y, [&](const auto& output) {
+        for (std::int64_t r = 0; r < whole; r += kRows)
+          tile_of(std::make_integer_sequence<int, kRows>{}, conv, panel, r, output,
+                  panel.offset + r * conv.c_out);
+      });
+    }
+    run_panel(conv, panel.behind(whole, conv.c_out));
+  }
 };
 
 #include "runtime/int8_depthwise_avx2.h"
@@ -240,9 +258,11 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
     case Int8Conv::Algorithm::kDepthwise:
       return run_depthwise(conv, batch, x, y, threads);
     case Int8Conv::Algorithm::kDirectPairs:
-      return run_conv<Avx2>(conv, batch, x, other, y, threads);
+      return conv.crossed() ? run_conv<Avx2Rows<std::int16_t, true>>(conv, batch, x, other, y, threads)
+                            : run_conv<Avx2Rows<std::int16_t, false>>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDirectNarrowPairs:
-      return run_conv<Avx2Narrow>(conv, batch, x, other, y, threads);
+      return conv.crossed() ? run_conv<Avx2Rows<std::int8_t, true>>(conv, batch, x, other, y, threads)
+                            : run_conv<Avx2Rows<std::int8_t, false>>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDirectQuads:
       throw Error(ErrorCode::kInternal, "int8 avx2", "weights are packed for vpdpbusd");
   }

@@ -77,6 +77,7 @@ struct Avx512Vnni {
   using Activation = std::uint8_t;
   using Weight = std::int8_t;
   static constexpr std::int64_t kDepth = 4;
+  static constexpr bool kCrossed = false;
   // Chains enough to hide five cycles of latency on two ports; divides the rows of 224, 112, ..., 14 pixels.
   static constexpr std::int64_t kRows = 14;
 
@@ -87,13 +88,16 @@ struct Avx512Vnni {
     }
   }
 
-  static void tile(const std::uint8_t* a, std::int64_t stride, std::int64_t quads, const std::int8_t* b,
-                   std::int32_t* sums, std::int64_t rows, std::int64_t /*width*/) {
+  static void run(const Int8Conv& conv, const PanelOfRows<Avx512Vnni>& panel) { run_panel(conv, panel); }
+
+  static void tile(const Int8Conv&, const PanelOfRows<Avx512Vnni>& panel, std::int64_t row, std::int64_t rows,
+                   std::int32_t* sums) {
     static constexpr auto kTiles = []<int... Row>(std::integer_sequence<int, Row...>) {
       return std::array{tile_rows<Row + 1>...};
     }
     (std::make_integer_sequence<int, kRows>{});
-    kTiles[static_cast<std::size_t>(rows - 1)](a, stride, quads, b, sums);
+    kTiles[static_cast<std::size_t>(rows - 1)](panel.a + row * panel.stride, panel.stride, panel.steps,
+                                               panel.b, sums);
   }
 
   static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,

@@ -57,7 +57,7 @@ DepthwiseSums window_sums(const DepthwiseBlock& block, std::int64_t offset) {
 template <typename Window>
 void depthwise_line(const Int8Conv& conv, const DepthwiseBlock& block, std::int64_t width, std::uint8_t* y,
                     const Window& window) {
-  const Rounding rounding(conv);
+  const Rounding rounding(conv.y_zero_point, conv.y_min, conv.y_max);
   for (std::int64_t ox = 0; ox < conv.out_w; ++ox, y += conv.c_out) {
     const DepthwiseSums sums = window(ox * block.step);
     const auto integers = [&](int i, __m256i sum) {
@@ -70,9 +70,9 @@ void depthwise_line(const Int8Conv& conv, const DepthwiseBlock& block, std::int6
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), bytes);
       continue;
     }
-    Avx2::store(y, _mm256_castsi256_si128(bytes), std::min(width, Int8Conv::kPanel));
+    store_bytes(y, _mm256_castsi256_si128(bytes), std::min(width, Int8Conv::kPanel));
     if (width > Int8Conv::kPanel)
-      Avx2::store(y + Int8Conv::kPanel, _mm256_extracti128_si256(bytes, 1), width - Int8Conv::kPanel);
+      store_bytes(y + Int8Conv::kPanel, _mm256_extracti128_si256(bytes, 1), width - Int8Conv::kPanel);
   }
 }
 

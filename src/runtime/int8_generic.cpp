@@ -22,20 +22,23 @@ struct Generic {
   using Activation = ActivationType;
   using Weight = WeightType;
   static constexpr std::int64_t kDepth = Depth;
+  static constexpr bool kCrossed = false;
   static constexpr std::int64_t kRows = 4;
 
   static void widen(Activation* target, const std::uint8_t* source, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) target[i] = source[i];
   }
 
-  static void tile(const Activation* a, std::int64_t stride, std::int64_t steps, const Weight* b,
-                   std::int32_t* sums, std::int64_t rows, std::int64_t /*width*/) {
+  static void run(const Int8Conv& conv, const PanelOfRows<Generic>& panel) { run_panel(conv, panel); }
+
+  static void tile(const Int8Conv&, const PanelOfRows<Generic>& panel, std::int64_t row, std::int64_t rows,
+                   std::int32_t* sums) {
     std::fill_n(sums, rows * Int8Conv::kPanel, 0);
-    for (std::int64_t s = 0; s < steps; ++s) {
+    for (std::int64_t s = 0; s < panel.steps; ++s) {
       for (std::int64_t r = 0; r < rows; ++r) {
-        const Activation* x = a + r * stride + s * kDepth;
+        const Activation* x = panel.a + (row + r) * panel.stride + s * kDepth;
         for (std::int64_t j = 0; j < Int8Conv::kPanel; ++j) {
-          const Weight* w = b + (s * Int8Conv::kPanel + j) * kDepth;
+          const Weight* w = panel.b + (s * Int8Conv::kPanel + j) * kDepth;
           for (std::int64_t i = 0; i < kDepth; ++i) sums[r * Int8Conv::kPanel + j] += x[i] * w[i];
         }
       }

@@ -45,8 +45,12 @@ struct Int8Conv {
 
   static constexpr std::int64_t kPanel = 16;  ///< Output channels that kernels make together.
   PackedWeights weights;                      ///< What they hold: Algorithm.
-  std::int64_t k = 0;                         ///< kH * kW * c_in / group
-  std::int64_t panels = 0;                    ///< Per group.
+  /// For crossed products (int8_avx2.cpp), where those pay: less the sum over quads of k of w0 * w2 + w1 *
+  /// w3, int32, for each column of each panel. Empty otherwise.
+  PackedWeights cross_terms;
+  bool crossed() const { return cross_terms.size_bytes() > 0; }
+  std::int64_t k = 0;       ///< kH * kW * c_in / group
+  std::int64_t panels = 0;  ///< Per group.
   // Per group and panel, padded to whole panels.
   std::vector<float> bias;
   std::vector<float> multiplier;
@@ -95,6 +99,9 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
 
 /// True for one filter a channel.
 bool depthwise_applies(const IntegerConv& conv);
+
+/// Steps of `depth` that a panel of weights takes k in, the last ones of zeros: whole quads of k.
+inline std::int64_t packed_steps(std::int64_t k, std::int64_t depth) { return (k + 3) / 4 * 4 / depth; }
 
 /// Where a matrix [k][column] spread over panels has its element (k, column of the panel): [panel][step of
 /// k][column][depth], a step being `depth` of k, as many as one int32 sum takes in at a time.

@@ -126,38 +126,82 @@ void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int 
   }
 }
 
+/// A block of packed rows against one panel of weights.
+template <typename Isa>
+struct PanelOfRows {
+  const typename Isa::Activation* a = nullptr;
+  std::int64_t stride = 0, steps = 0;
+  const std::int32_t* row_terms = nullptr;  ///< Of crossed products alone.
+  const typename Isa::Weight* b = nullptr;
+  std::int64_t index = 0, width = 0;    ///< The panel and how many of its channels matter.
+  std::int64_t rows = 0;                ///< Whole pooling windows.
+  const std::uint8_t* other = nullptr;  ///< The addition's other operand.
+  void* y = nullptr;
+  std::int64_t offset = 0;  ///< Where in y the first row's outputs belong.
+
+  /// What is left of it behind the first `done` rows. Without pooling.
+  PanelOfRows behind(std::int64_t done, std::int64_t row_size) const {
+    PanelOfRows rest = *this;
+    rest.a += done * stride;
+    if (rest.row_terms != nullptr) rest.row_terms += done;
+    rest.rows -= done;
+    rest.offset += done * row_size;
+    return rest;
+  }
+};
+
+/// Runs it by way of sums in memory: `Isa::tile` makes up to kRows x 16 of them, of which the first `width`
+/// of a row matter; `Isa::finish` stores rows of outputs.
+template <typename Isa>
+void run_panel(const Int8Conv& conv, const PanelOfRows<Isa>& panel) {
+  constexpr std::int64_t kRows = Isa::kRows;
+  constexpr std::int64_t kPanel = Int8Conv::kPanel;
+  constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
+  const std::int64_t window = conv.pool2x2 ? 4 : 1;
+  alignas(64) std::int32_t sums[kGroup * kPanel];
+  for (std::int64_t r = 0; r < panel.rows; r += kGroup) {
+    const std::int64_t height = std::min(kGroup, panel.rows - r);
+    for (std::int64_t i = 0; i < height; i += kRows)
+      Isa::tile(conv, panel, r + i, std::min(kRows, height - i), sums + i * kPanel);
+    for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
+      std::int32_t* top = sums + i * kPanel;
+      max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
+    }
+    Isa::finish(conv, panel.index, sums, window * kPanel, height / window, panel.width, panel.other, panel.y,
+                panel.offset + r / window * conv.c_out);
+  }
+}
+
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
-/// channels over it. `Isa::tile(a, stride, steps, b, sums, rows, width)` makes up to kRows x 16 int32 sums,
-/// of which the first `width` of a row matter, each step taking kDepth of k; `Isa::finish` stores rows of
-/// outputs.
+/// channels over it, each step of a tile taking kDepth of k.
 template <typename Isa>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
               void* y, int threads) {
   using Activation = typename Isa::Activation;
   using Weight = typename Isa::Weight;
   constexpr std::int64_t kDepth = Isa::kDepth;
-  constexpr std::int64_t kRows = Isa::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
-  constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
+  constexpr std::int64_t kGroup = Isa::kRows * 4;
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   const std::int64_t rows =
       conv.pool2x2 ? batch * (conv.out_h / 2) * (conv.out_w / 2) * 4 : batch * conv.out_h * conv.out_w;
-  const std::int64_t steps = (conv.k + kDepth - 1) / kDepth;
+  const std::int64_t steps = packed_steps(conv.k, kDepth);
   // Rows of bytes that lie in the input one after the other are read there.
   const bool in_place = sizeof(Activation) == 1 && pointwise(conv);
   const std::int64_t stride = in_place ? conv.c_in : (steps * kDepth + 15) / 16 * 16 + 16;
   // A block of packed rows takes part of the L2 cache and leaves room for a panel of weights.
   constexpr std::int64_t kBlockBytes = 160 * 1024;
+  constexpr std::int64_t kMostRows = 576;
   const std::int64_t fitting =
       kBlockBytes / (stride * static_cast<std::int64_t>(sizeof(Activation))) / kGroup * kGroup;
-  const std::int64_t block = std::clamp<std::int64_t>(fitting, kGroup, 24 * kGroup);
+  const std::int64_t block = std::clamp<std::int64_t>(fitting, kGroup, kMostRows / kGroup * kGroup);
   const std::int64_t out_group = conv.c_out / conv.window.group;
 
   const auto work = [&](std::int64_t unit_begin, std::int64_t unit_end, std::int64_t panel_begin,
                         std::int64_t panel_end) {
     thread_local std::vector<Activation> packed;
     if (!in_place) packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
-    alignas(64) std::int32_t sums[kGroup * kPanel];
+    [[maybe_unused]] std::int32_t row_terms[kMostRows];
     for (std::int64_t first = unit_begin * window; first < unit_end * window; first += block) {
       const std::int64_t count = std::min(block, unit_end * window - first);
       for (std::int64_t group = 0; group < conv.window.group; ++group) {
@@ -166,29 +210,28 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
           if (in_place) a = x + first * stride;
         }
         if (!in_place) pack_rows<Isa>(conv, group, x, first, count, packed.data(), stride);
+        if constexpr (Isa::kCrossed) Isa::row_terms(a, stride, steps, count, row_terms);
         for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
           const std::int64_t index = group * conv.panels + panel;
-          const Weight* b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
           const std::int64_t channel = group * out_group + panel * kPanel;
-          const std::int64_t width = std::min(kPanel, out_group - panel * kPanel);
-          for (std::int64_t r = 0; r < count; r += kGroup) {
-            const std::int64_t height = std::min(kGroup, count - r);
-            for (std::int64_t i = 0; i < height; i += kRows) {
-              Isa::tile(a + (r + i) * stride, stride, steps, b, sums + i * kPanel,
-                        std::min(kRows, height - i), width);
-            }
-            for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
-              std::int32_t* top = sums + i * kPanel;
-              max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
-            }
-            Isa::finish(conv, index, sums, window * kPanel, height / window, width, other, y,
-                        (first + r) / window * conv.c_out + channel);
-          }
+          PanelOfRows<Isa> rows_of_panel;
+          rows_of_panel.a = a;
+          rows_of_panel.stride = stride;
+          rows_of_panel.steps = steps;
+          rows_of_panel.row_terms = row_terms;
+          rows_of_panel.b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
+          rows_of_panel.index = index;
+          rows_of_panel.width = std::min(kPanel, out_group - panel * kPanel);
+          rows_of_panel.rows = count;
+          rows_of_panel.other = other;
+          rows_of_panel.y = y;
+          rows_of_panel.offset = first / window * conv.c_out + channel;
+          Isa::run(conv, rows_of_panel);
         }
       }
     }
   };
-  share_out(rows / window, kRows, conv.panels, threads, work);
+  share_out(rows / window, Isa::kRows, conv.panels, threads, work);
 }
 
 /// One row of sums to outputs, one channel at a time: the contract as it is written.

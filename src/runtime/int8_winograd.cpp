@@ -85,10 +85,15 @@ double conv3x3_cost(const Int8Kernels& kernels, Algorithm algorithm, const Integ
                   bytes > kNearBytes ? bytes / bytes_per_cycle : 0.0);
 }
 
+std::int64_t winograd_positions(Algorithm algorithm) {
+  const std::int64_t side = transform_of(algorithm).positions;
+  return side * side;
+}
+
 PackedWeights winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
   const FilterTransform& transform = transform_of(algorithm);
-  const std::int64_t positions = transform.positions * transform.positions;
-  const std::int64_t pairs = (conv.c_in + 1) / 2;
+  const std::int64_t positions = winograd_positions(algorithm);
+  const std::int64_t pairs = packed_steps(conv.c_in, 2);
   const std::int64_t panels = (conv.c_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
   auto result = PackedWeights::zeros<std::int16_t>(panels * positions * pairs * 2 * Int8Conv::kPanel);
   const auto source = conv.weight.data<std::int8_t>();

@@ -19,6 +19,9 @@ bool winograd_applies(const IntegerConv& conv, Int8Conv::Algorithm algorithm);
 double conv3x3_cost(const Int8Kernels& kernels, Int8Conv::Algorithm algorithm, const IntegerConv& conv,
                     std::int64_t batch, const ConvExtent& extent, std::int64_t model_weights);
 
+/// Products that make an output tile.
+std::int64_t winograd_positions(Int8Conv::Algorithm algorithm);
+
 /// G g G^T of each 3x3 filter, [panel][position][pair of channels][column][2], each row of G scaled to be
 /// whole: F(2x2): |u| <= 9 * 128, F(4x4): |u| <= 49 * 128.
 PackedWeights winograd_weights(const IntegerConv& conv, Int8Conv::Algorithm algorithm);

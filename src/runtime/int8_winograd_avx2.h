@@ -184,18 +184,53 @@ void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, st
   }
 }
 
+/// The products of a block of `count` transformed tiles with a panel of weights: m[position][tile][channel].
+/// v, u and both kinds of terms run over positions likewise.
+template <bool Crossed>
+void multiply_tiles(std::int64_t positions, std::int64_t count, const std::int16_t* v, std::int64_t stride,
+                    std::int64_t plane, const std::int32_t* row_terms, const std::int16_t* u,
+                    const std::int32_t* column_terms, std::int64_t pairs, std::int32_t* m) {
+  constexpr std::int64_t kRows = Crossed ? 4 : 6;
+  for (std::int64_t position = 0; position < positions; ++position) {
+    for (std::int64_t r = 0; r < count; r += kRows) {
+      const std::int16_t* const a = v + r * stride;
+      if constexpr (Crossed) {
+        // This tile's share of the next weights: these tiles have less time a weight to wait for them.
+        const std::int64_t share = (pairs * kRows + count - 1) / count;
+        const auto* const next = reinterpret_cast<const char*>(u) + 64 * (pairs + r / kRows * share);
+        for (std::int64_t i = 0; i < share; ++i) _mm_prefetch(next + 64 * i, _MM_HINT_T0);
+      }
+      const ToMemory target{m + r * Int8Conv::kPanel};
+      with_rows<kRows>(std::min(kRows, count - r), [&](auto rows) {
+        if constexpr (Crossed) {
+          crossed_rows(rows, a, stride, pairs, u, row_terms + r, column_terms, target, 0);
+        } else {
+          tile_rows<2>(rows, a, stride, pairs, u, target, 0);
+        }
+      });
+    }
+    v += plane;
+    u += pairs * 2 * Int8Conv::kPanel;
+    m += count * Int8Conv::kPanel;
+    if constexpr (Crossed) {
+      row_terms += count;
+      column_terms += Int8Conv::kPanel;
+    }
+  }
+}
+
 template <typename Winograd>
 void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
                   void* y, int threads) {
   constexpr std::int64_t kPositions = Winograd::kIn * Winograd::kIn;
-  constexpr std::int64_t kRows = Avx2::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   // Tiles that share one pass over the weights. More of them would push products out of the caches.
-  constexpr std::int64_t kBlock = 4 * kRows;
+  constexpr std::int64_t kBlock = 24;
   const Tiles tiles = tiles_of<Winograd>(conv);
-  const std::int64_t pairs = (conv.c_in + 1) / 2;
+  const std::int64_t pairs = packed_steps(conv.c_in, 2);
   const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
   const std::int64_t plane = kBlock * stride;
+  const bool crossed = conv.crossed();
 
   const auto work = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
                         std::int64_t panel_end) {
@@ -205,28 +240,33 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
     padding.resize(std::max(padding.size(), static_cast<std::size_t>(stride)));
     std::fill_n(padding.begin(), stride, static_cast<std::uint8_t>(conv.x_zero_point));
     alignas(64) std::int32_t m[kPositions * kBlock * kPanel];
+    std::int32_t row_terms[kPositions * kBlock];
     for (std::int64_t first = begin; first < end; first += kBlock) {
       const std::int64_t count = std::min(kBlock, end - first);
       for (std::int64_t i = 0; i < count; ++i) {
         transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
       }
+      for (std::int64_t position = 0; crossed && position < kPositions; ++position)
+        sum_row_terms(v.data() + position * plane, stride, pairs, count, row_terms + position * count);
       for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-        const std::int16_t* u = conv.weights.data<std::int16_t>() + panel * kPositions * pairs * 2 * kPanel;
-        const std::int64_t m_plane = count * kPanel;
-        for (std::int64_t position = 0; position < kPositions; ++position) {
-          for (std::int64_t r = 0; r < count; r += kRows) {
-            Avx2::tile(v.data() + position * plane + r * stride, stride, pairs, u,
-                       m + position * m_plane + r * kPanel, std::min(kRows, count - r), kPanel);
-          }
-          u += pairs * 2 * kPanel;
+        const std::int16_t* const u =
+            conv.weights.data<std::int16_t>() + panel * kPositions * pairs * 2 * kPanel;
+        if (crossed) {
+          const auto* const column_terms =
+              conv.cross_terms.data<std::int32_t>() + panel * kPositions * kPanel;
+          multiply_tiles<true>(kPositions, count, v.data(), stride, plane, row_terms, u, column_terms, pairs,
+                               m);
+        } else {
+          multiply_tiles<false>(kPositions, count, v.data(), stride, plane, nullptr, u, nullptr, pairs, m);
         }
         const std::int64_t width = std::min(kPanel, conv.c_out - panel * kPanel);
         for (std::int64_t i = 0; i < count; ++i) {
-          finish_tile<Winograd>(conv, tiles, first + i, panel, width, m + i * kPanel, m_plane, other, y);
+          finish_tile<Winograd>(conv, tiles, first + i, panel, width, m + i * kPanel, count * kPanel, other,
+                                y);
         }
       }
     }
   };
-  share_out(batch * tiles.rows * tiles.columns, kRows, conv.panels, threads, work);
+  share_out(batch * tiles.rows * tiles.columns, 6, conv.panels, threads, work);
 }
 // NOLINTEND(llvm-header-guard)

@@ -63,6 +63,7 @@ std::vector<ConvCase> conv_grid() {
     }
     cases.push_back({5, 32, 8, 64, window, true, 0.0F});
     cases.push_back({13, 21, 7, 40, window, false, -0.4F});
+    cases.push_back({2, 70, 5, 72, window, true, -0.4F});  // Crossed products.
     for (const std::int64_t group : {2, 4}) {
       ConvAttributes grouped = window;
       grouped.group = group;
@@ -79,6 +80,7 @@ std::vector<ConvCase> conv_grid() {
     many.group = 10;
     cases.push_back({1, 10, 6, 20, many, false, -0.3F});
   }
+  cases.push_back({3, 258, 9, 65, windows.front(), true, -0.4F});  // Crossed in Winograd's algorithms too.
   return cases;
 }
 
@@ -257,13 +259,19 @@ IntegerConv largest_conv(std::int64_t c_in) {
   return conv;
 }
 
+/// Of an 8x8 image.
+std::vector<float> float_outputs(const Int8Kernels& kernels, const IntegerConv& conv,
+                                 Int8Conv::Algorithm algorithm, const std::vector<std::uint8_t>& x) {
+  std::vector<float> y(static_cast<std::size_t>(8 * 8 * conv.c_out));
+  kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm), 1, x.data(), nullptr, y.data(), 1);
+  return y;
+}
+
 /// Of an 8x8 image whose pixels are all 255.
 std::vector<float> float_outputs(const Int8Kernels& kernels, const IntegerConv& conv,
                                  Int8Conv::Algorithm algorithm) {
   const std::vector<std::uint8_t> x(static_cast<std::size_t>(8 * 8 * conv.c_in) + kReadSlack, 255);
-  std::vector<float> y(static_cast<std::size_t>(8 * 8 * conv.c_out));
-  kernels.conv(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm), 1, x.data(), nullptr, y.data(), 1);
-  return y;
+  return float_outputs(kernels, conv, algorithm, x);
 }
 
 TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
@@ -278,6 +286,30 @@ TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
   EXPECT_EQ(expected[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * kMost);
   EXPECT_EQ(float_outputs(int8_kernels_avx2(), conv, Algorithm::kWinograd2x2), expected);
   EXPECT_EQ(float_outputs(int8_kernels_avx2(), conv, Algorithm::kWinograd4x4), expected);
+}
+
+TEST(Int8Conv, CrossedProductsOfExtremesAreExact) {
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
+  using Algorithm = Int8Conv::Algorithm;
+  std::mt19937_64 generator(7);
+  IntegerConv conv = largest_conv(256);
+  conv.c_out = 64;
+  conv.weight = Tensor({64, 256, 3, 3}, DType::kInt8);
+  for (std::int8_t& w : conv.weight.data<std::int8_t>()) {
+    const std::uint64_t draw = generator() % 4;
+    w = draw == 0 ? 127 : draw == 1 ? -128 : 0;
+  }
+  conv.bias.assign(64, 0);
+  conv.multiplier.assign(64, 1.0F);
+  std::vector<std::uint8_t> x(8 * 8 * 256 + kReadSlack);
+  for (std::uint8_t& byte : x) byte = generator() % 2 == 0 ? 0 : 255;
+  const std::vector<float> expected = float_outputs(int8_kernels_generic(), conv, Algorithm::kDirectPairs, x);
+  for (const Algorithm algorithm : {Algorithm::kDirectPairs, Algorithm::kDirectNarrowPairs,
+                                    Algorithm::kWinograd2x2, Algorithm::kWinograd4x4}) {
+    EXPECT_TRUE(algorithm < Algorithm::kWinograd2x2 || winograd_applies(conv, algorithm));
+    EXPECT_TRUE(prepare_int8_conv(conv, {8, 8, 8, 8}, algorithm).crossed());
+    EXPECT_EQ(float_outputs(int8_kernels_avx2(), conv, algorithm, x), expected);
+  }
 }
 
 TEST(Int8Conv, Avx512VnniSumsOfLargestWeightsAreExact) {
