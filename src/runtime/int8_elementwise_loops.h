@@ -133,16 +133,27 @@ void map(const Walk& walk, const std::uint8_t* tables, const std::uint8_t* x, st
   });
 }
 
+/// A range and scale of quantize(), passed by value: bytes stored may alias what is captured.
+struct QuantizeLine {
+  explicit QuantizeLine(const QuantParams& params)
+      : scale(params.scale()),
+        lo(static_cast<float>(params.qmin - params.zero_point())),
+        hi(static_cast<float>(params.qmax - params.zero_point())),
+        zero_point(params.zero_point()) {}
+  float scale, lo, hi;
+  std::int32_t zero_point;
+};
+
+inline void quantize_line(QuantizeLine p, const float* x, std::int64_t count, std::uint8_t* y) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = requantize_line(x[i] / p.scale, p.lo, p.hi, p.zero_point);
+}
+
 void quantize_flat(const QuantParams& params, std::int64_t count, const float* x, std::uint8_t* y,
                    int threads) {
-  const float scale = params.scale();
-  const std::int32_t zero_point = params.zero_point();
-  const auto lo = static_cast<float>(params.qmin - zero_point);
-  const auto hi = static_cast<float>(params.qmax - zero_point);
   parallel_for(
       count, 4096,
       [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) y[i] = requantize_line(x[i] / scale, lo, hi, zero_point);
+        quantize_line(QuantizeLine(params), x + begin, end - begin, y + begin);
       },
       threads);
 }
@@ -154,12 +165,11 @@ void quantize_nchw(const QuantParams& params, std::int64_t batch, std::int64_t c
     quantize_flat(params, batch * channels * plane, x, y, threads);
     return;
   }
-  const float scale = params.scale();
-  const std::int32_t zero_point = params.zero_point();
-  const auto lo = static_cast<float>(params.qmin - zero_point);
-  const auto hi = static_cast<float>(params.qmax - zero_point);
   constexpr std::int64_t kChunk = 512;
   const std::int64_t chunks = (plane + kChunk - 1) / kChunk;
+  const auto spread = [](const std::uint8_t* line, std::int64_t count, std::int64_t step, std::uint8_t* target) {
+    for (std::int64_t i = 0; i < count; ++i) target[i * step] = line[i];
+  };
   parallel_for(
       batch * chunks, 1,
       [&](std::int64_t begin, std::int64_t end) {
@@ -169,11 +179,8 @@ void quantize_nchw(const QuantParams& params, std::int64_t batch, std::int64_t c
           const std::int64_t p0 = unit % chunks * kChunk;
           const std::int64_t width = std::min(kChunk, plane - p0);
           for (std::int64_t c = 0; c < channels; ++c) {
-            const float* source = x + (n * channels + c) * plane + p0;
-            for (std::int64_t i = 0; i < width; ++i)
-              line[i] = requantize_line(source[i] / scale, lo, hi, zero_point);
-            std::uint8_t* target = y + (n * plane + p0) * channels + c;
-            for (std::int64_t i = 0; i < width; ++i) target[i * channels] = line[i];
+            quantize_line(QuantizeLine(params), x + (n * channels + c) * plane + p0, width, line);
+            spread(line, width, channels, y + (n * plane + p0) * channels + c);
           }
         }
       },

@@ -276,17 +276,30 @@ void for_each_window(const Int8Pool& pool, std::int64_t batch, int threads, cons
       threads);
 }
 
+/// By value: GCC 12 does not vectorize std::max(), which is by reference.
+template <std::int64_t Count>
+void take_larger(std::uint8_t* __restrict best, const std::uint8_t* __restrict x) {
+  for (std::int64_t i = 0; i < Count; ++i) best[i] = x[i] > best[i] ? x[i] : best[i];
+}
+
 void max_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y, int threads) {
   const auto& w = pool.parameters.window;
   const std::int64_t channels = pool.channels;
+  constexpr std::int64_t kChunk = 64;
+  static_assert(kChunk <= kReadSlack);
   for_each_window(pool, batch, threads, [&](auto n, auto oy, auto ox, auto top, auto left) {
-    std::uint8_t* __restrict target = y + ((n * pool.out_h + oy) * pool.out_w + ox) * channels;
-    std::fill_n(target, channels, std::uint8_t{0});
-    for (auto iy = std::max<std::int64_t>(top, 0); iy < std::min(top + w.kernel[0], pool.in_h); ++iy) {
-      for (auto ix = std::max<std::int64_t>(left, 0); ix < std::min(left + w.kernel[1], pool.in_w); ++ix) {
-        const std::uint8_t* __restrict source = x + ((n * pool.in_h + iy) * pool.in_w + ix) * channels;
-        for (std::int64_t c = 0; c < channels; ++c) target[c] = std::max(target[c], source[c]);
+    std::uint8_t* const target = y + ((n * pool.out_h + oy) * pool.out_w + ox) * channels;
+    const auto end_y = std::min(top + w.kernel[0], pool.in_h);
+    const auto end_x = std::min(left + w.kernel[1], pool.in_w);
+    for (std::int64_t c0 = 0; c0 < channels; c0 += kChunk) {
+      std::uint8_t best[kChunk] = {};
+      for (auto iy = std::max<std::int64_t>(top, 0); iy < end_y; ++iy) {
+        for (auto ix = std::max<std::int64_t>(left, 0); ix < end_x; ++ix) {
+          const std::uint8_t* const source = x + ((n * pool.in_h + iy) * pool.in_w + ix) * channels + c0;
+          take_larger<kChunk>(best, source);
+        }
       }
+      std::copy_n(best, std::min(kChunk, channels - c0), target + c0);
     }
   });
 }
