@@ -62,71 +62,74 @@ void store_bytes(std::uint8_t* target, __m128i bytes, std::int64_t width) {
 template <typename ToIntegers>
 class ToBytes {
  public:
-  // Bytes stored may alias anything, so what stays the same is read here.
-  ToBytes(const Int8Conv& conv, const Rounding& rounding, std::int64_t index, std::int64_t width, void* y,
-          const ToIntegers& to_integers)
-      : biases_{_mm256_loadu_ps(conv.bias.data() + index * Int8Conv::kPanel),
-                _mm256_loadu_ps(conv.bias.data() + index * Int8Conv::kPanel + 8)},
-        multipliers_{_mm256_loadu_ps(conv.multiplier.data() + index * Int8Conv::kPanel),
-                     _mm256_loadu_ps(conv.multiplier.data() + index * Int8Conv::kPanel + 8)},
-        rounding_(rounding),
-        to_integers_(to_integers),
-        y_(static_cast<std::uint8_t*>(y)),
-        row_(conv.c_out),
-        width_(width) {}
+  ToBytes(const PanelOutput& out, const Rounding& rounding, const ToIntegers& to_integers)
+      : same_{_mm256_loadu_ps(out.bias()),
+              _mm256_loadu_ps(out.bias() + 8),
+              _mm256_loadu_ps(out.multiplier()),
+              _mm256_loadu_ps(out.multiplier() + 8),
+              rounding,
+              static_cast<std::uint8_t*>(out.y),
+              out.conv->c_out,
+              out.width},
+        to_integers_(to_integers) {}
 
   /// The rows of a tile, the first at `offset`.
   template <int First, int Second, int... Rest>
   [[gnu::always_inline]] void operator()(std::integer_sequence<int, First, Second, Rest...>,
                                          const __m256i* low, const __m256i* high, std::int64_t offset) const {
-    two_rows(low[First], high[First], low[Second], high[Second], offset);
+    two_rows(same_, low[First], high[First], low[Second], high[Second], offset);
     if constexpr (sizeof...(Rest) > 0)
-      (*this)(std::integer_sequence<int, Rest...>{}, low, high, offset + 2 * row_);
+      (*this)(std::integer_sequence<int, Rest...>{}, low, high, offset + 2 * same_.row);
   }
 
   /// Rows of sums in memory.
-  void from_memory(const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
-                   std::int64_t offset) const {
+  void operator()(const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
+                  std::int64_t offset) const {
+    const Same same = same_;  // A value: bytes stored may alias what this points to.
     const auto load = [](const std::int32_t* at) {
       return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
     };
-    for (; rows > 1; rows -= 2, sums += 2 * sum_stride, offset += 2 * row_) {
+    for (; rows > 1; rows -= 2, sums += 2 * sum_stride, offset += 2 * same.row) {
       const std::int32_t* const second = sums + sum_stride;
-      two_rows(load(sums), load(sums + 8), load(second), load(second + 8), offset);
+      two_rows(same, load(sums), load(sums + 8), load(second), load(second + 8), offset);
     }
     if (rows > 0) {
-      const __m256i first = words(load(sums), load(sums + 8), offset);
-      store_bytes(y_ + offset, _mm256_castsi256_si128(bytes(first, first)), width_);
+      const __m256i first = words(same, load(sums), load(sums + 8), offset);
+      store_bytes(same.y + offset, _mm256_castsi256_si128(bytes(same, first, first)), same.width);
     }
   }
 
  private:
-  __m256i words(__m256i low, __m256i high, std::int64_t at) const {
-    const auto integers = [&](__m256i sums, int half) {
-      // rescale()
-      const __m256 v =
-          _mm256_mul_ps(_mm256_add_ps(_mm256_cvtepi32_ps(sums), biases_[half]), multipliers_[half]);
-      return to_integers_(v, at + half * 8);
+  /// What all rows have in common.
+  struct Same {
+    __m256 low_bias, high_bias, low_multiplier, high_multiplier;
+    Rounding rounding;
+    std::uint8_t* y;
+    std::int64_t row, width;
+  };
+
+  __m256i words(const Same& same, __m256i low, __m256i high, std::int64_t at) const {
+    const auto rescaled = [](__m256i sums, __m256 bias, __m256 multiplier) {
+      return _mm256_mul_ps(_mm256_add_ps(_mm256_cvtepi32_ps(sums), bias), multiplier);
     };
-    return rounding_.words(integers(low, 0), integers(high, 1));
+    return same.rounding.words(to_integers_(rescaled(low, same.low_bias, same.low_multiplier), at),
+                               to_integers_(rescaled(high, same.high_bias, same.high_multiplier), at + 8));
   }
   /// Those of both rows, one row after the other.
-  __m256i bytes(__m256i first, __m256i second) const {
+  __m256i bytes(const Same& same, __m256i first, __m256i second) const {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    return _mm256_permutevar8x32_epi32(rounding_.bytes(first, second), order);
+    return _mm256_permutevar8x32_epi32(same.rounding.bytes(first, second), order);
   }
-  [[gnu::always_inline]] void two_rows(__m256i low0, __m256i high0, __m256i low1, __m256i high1,
-                                       std::int64_t offset) const {
-    const __m256i both = bytes(words(low0, high0, offset), words(low1, high1, offset + row_));
-    store_bytes(y_ + offset, _mm256_castsi256_si128(both), width_);
-    store_bytes(y_ + offset + row_, _mm256_extracti128_si256(both, 1), width_);
+  [[gnu::always_inline]] void two_rows(const Same& same, __m256i low0, __m256i high0, __m256i low1,
+                                       __m256i high1, std::int64_t offset) const {
+    const __m256i both =
+        bytes(same, words(same, low0, high0, offset), words(same, low1, high1, offset + same.row));
+    store_bytes(same.y + offset, _mm256_castsi256_si128(both), same.width);
+    store_bytes(same.y + offset + same.row, _mm256_extracti128_si256(both, 1), same.width);
   }
 
-  __m256 biases_[2], multipliers_[2];
-  Rounding rounding_;
+  Same same_;
   ToIntegers to_integers_;
-  std::uint8_t* y_;
-  std::int64_t row_, width_;
 };
 
 /// The convolution's output in float, rounded and saturated, then quantized_sum().
@@ -152,18 +155,17 @@ auto sum_with(const Int8Conv& conv, const std::uint8_t* other) {
 
 /// Calls f with the ToBytes of a convolution that rounds in int32.
 template <typename F>
-void with_to_bytes(const Int8Conv& conv, std::int64_t index, std::int64_t width, const std::uint8_t* other,
-                   void* y, const F& f) {
+void with_to_bytes(const PanelOutput& out, const F& f) {
+  const Int8Conv& conv = *out.conv;
   if (!conv.addition) {
     const Rounding rounding(conv.y_zero_point, conv.y_min, conv.y_max);
-    const auto rounded = [](__m256 v, std::int64_t) { return _mm256_cvtps_epi32(v); };
-    return f(ToBytes(conv, rounding, index, width, y, rounded));
+    return f(ToBytes(out, rounding, [](__m256 v, std::int64_t) { return _mm256_cvtps_epi32(v); }));
   }
   const Rounding rounding(0, conv.addition->sum.y_min, conv.addition->sum.y_max);
   if (conv.addition->conv_is_first) {
-    f(ToBytes(conv, rounding, index, width, y, sum_with<true>(conv, other)));
+    f(ToBytes(out, rounding, sum_with<true>(conv, out.other)));
   } else {
-    f(ToBytes(conv, rounding, index, width, y, sum_with<false>(conv, other)));
+    f(ToBytes(out, rounding, sum_with<false>(conv, out.other)));
   }
 }
 
@@ -180,18 +182,13 @@ struct Avx2 {
     }
   }
 
-  /// `rows` pixels beside each other, their sums `sum_stride` apart. Padding behind the last channel holds
-  /// zeros.
-  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
-                     std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                     const std::uint8_t* other, void* y, std::int64_t offset) {
-    if (makes_bytes(conv)) {
-      return with_to_bytes(conv, index, width, other, y, [&](const auto& to_bytes) {
-        to_bytes.from_memory(sums, sum_stride, rows, offset);
-      });
+  template <typename F>
+  static void with_finish(const PanelOutput& out, const F& f) {
+    if (makes_bytes(*out.conv)) {
+      with_to_bytes(out, f);
+    } else {
+      f(ScalarFinish{out});
     }
-    for (std::int64_t r = 0; r < rows; ++r)
-      finish_scalar(conv, index, sums + r * sum_stride, width, other, y, offset + r * conv.c_out);
   }
 };
 
@@ -209,39 +206,46 @@ struct Avx2Rows : Avx2 {
   }
 
   template <typename Rows, typename Output>
-  static void tile_of(Rows rows, const Int8Conv& conv, const Panel& panel, std::int64_t row,
-                      const Output& output, std::int64_t offset) {
+  static void tile_of(Rows rows, const Panel& panel, std::int64_t row, const Output& output,
+                      std::int64_t offset) {
     const std::int16_t* const a = panel.a + row * panel.stride;
     if constexpr (Crossed) {
       const auto* const column_terms =
-          conv.cross_terms.template data<std::int32_t>() + panel.index * Int8Conv::kPanel;
+          panel.out.conv->cross_terms.template data<std::int32_t>() + panel.out.index * Int8Conv::kPanel;
       crossed_rows(rows, a, panel.stride, panel.steps, panel.b, panel.row_terms + row, column_terms, output,
                    offset);
-    } else if (panel.width > Int8Conv::kPanel / 2) {
+    } else if (panel.out.width > Int8Conv::kPanel / 2) {
       tile_rows<2>(rows, a, panel.stride, panel.steps, panel.b, output, offset);
     } else {
       tile_rows<1>(rows, a, panel.stride, panel.steps, panel.b, output, offset);
     }
   }
 
-  static void tile(const Int8Conv& conv, const Panel& panel, std::int64_t row, std::int64_t rows,
-                   std::int32_t* sums) {
-    with_rows<kRows>(rows, [&](auto which) { tile_of(which, conv, panel, row, ToMemory{sums}, 0); });
+  static void tile(const Panel& panel, std::int64_t row, std::int64_t rows, std::int32_t* sums) {
+    with_rows<kRows>(rows, [&](auto which) { tile_of(which, panel, row, ToMemory{sums}, 0); });
   }
 
   /// Whole crossed tiles go to bytes from registers. (With 12 sums in registers GCC 12 spills some of them in
   /// the loop over k.)
-  static void run(const Int8Conv& conv, const Panel& panel) {
+  static void run(const Panel& panel) {
+    const Int8Conv& conv = *panel.out.conv;
     std::int64_t whole = 0;
     if constexpr (Crossed) whole = makes_bytes(conv) && !conv.pool2x2 ? panel.rows / kRows * kRows : 0;
     if (whole > 0) {
-      with_to_bytes(conv, panel.index, panel.width, panel.other, panel.y, [&](const auto& output) {
-        for (std::int64_t r = 0; r < whole; r += kRows)
-          tile_of(std::make_integer_sequence<int, kRows>{}, conv, panel, r, output,
-                  panel.offset + r * conv.c_out);
+      with_to_bytes(panel.out, [&](const auto& output) {
+        for (std::int64_t r = 0; r < whole; r += kRows) {
+          const std::int64_t offset = panel.offset + r * conv.c_out;
+          // A tile's operands of an addition lie a row apart: too far for the hardware to foresee.
+          constexpr std::int64_t kAhead = 6 * kRows;
+          for (std::int64_t i = 0; panel.out.other != nullptr && i < kRows; ++i) {
+            const std::uint8_t* const later = panel.out.other + offset + (kAhead + i) * conv.c_out;
+            _mm_prefetch(reinterpret_cast<const char*>(later), _MM_HINT_T0);
+          }
+          tile_of(std::make_integer_sequence<int, kRows>{}, panel, r, output, offset);
+        }
       });
     }
-    run_panel(conv, panel.behind(whole, conv.c_out));
+    run_panel(panel.behind(whole, conv.c_out));
   }
 };
 

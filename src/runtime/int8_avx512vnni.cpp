@@ -55,9 +55,8 @@ __m512 clamped(__m512 v, __m512 low, __m512 high) { return _mm512_min_ps(high, _
 
 /// What turns a row of sums into a row of outputs.
 struct Epilogue {
-  explicit Epilogue(const Int8Conv& conv, std::int64_t index)
-      : bias(_mm512_loadu_ps(conv.bias.data() + index * Int8Conv::kPanel)),
-        multiplier(_mm512_loadu_ps(conv.multiplier.data() + index * Int8Conv::kPanel)) {}
+  explicit Epilogue(const PanelOutput& out)
+      : bias(_mm512_loadu_ps(out.bias())), multiplier(_mm512_loadu_ps(out.multiplier())) {}
   /// rescale() of 16 sums.
   __m512 rescaled(const std::int32_t* sums) const {
     return _mm512_mul_ps(_mm512_add_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), bias), multiplier);
@@ -88,9 +87,9 @@ struct Avx512Vnni {
     }
   }
 
-  static void run(const Int8Conv& conv, const PanelOfRows<Avx512Vnni>& panel) { run_panel(conv, panel); }
+  static void run(const PanelOfRows<Avx512Vnni>& panel) { run_panel(panel); }
 
-  static void tile(const Int8Conv&, const PanelOfRows<Avx512Vnni>& panel, std::int64_t row, std::int64_t rows,
+  static void tile(const PanelOfRows<Avx512Vnni>& panel, std::int64_t row, std::int64_t rows,
                    std::int32_t* sums) {
     static constexpr auto kTiles = []<int... Row>(std::integer_sequence<int, Row...>) {
       return std::array{tile_rows<Row + 1>...};
@@ -100,11 +99,18 @@ struct Avx512Vnni {
                                                panel.b, sums);
   }
 
-  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
-                     std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                     const std::uint8_t* other, void* y, std::int64_t offset) {
-    const Epilogue epilogue(conv, index);
-    const __mmask16 mask = first_16(width);
+  template <typename F>
+  static void with_finish(const PanelOutput& out, const F& f) {
+    f([&](const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows, std::int64_t offset) {
+      finish(out, sums, sum_stride, rows, offset);
+    });
+  }
+
+  static void finish(const PanelOutput& out, const std::int32_t* sums, std::int64_t sum_stride,
+                     std::int64_t rows, std::int64_t offset) {
+    const Int8Conv& conv = *out.conv;
+    const Epilogue epilogue(out);
+    const __mmask16 mask = first_16(out.width);
     const auto each_row = [&](const auto& store) {
       for (std::int64_t r = 0; r < rows; ++r)
         store(epilogue.rescaled(sums + r * sum_stride), offset + r * conv.c_out);
@@ -113,14 +119,14 @@ struct Avx512Vnni {
       const __m512 low = _mm512_set1_ps(conv.float_min);
       const __m512 high = _mm512_set1_ps(conv.float_max);
       each_row([&](__m512 v, std::int64_t at) {
-        _mm512_mask_storeu_ps(static_cast<float*>(y) + at, mask, clamped(v, low, high));
+        _mm512_mask_storeu_ps(static_cast<float*>(out.y) + at, mask, clamped(v, low, high));
       });
       return;
     }
     // Both bounds are integers, so they may be applied before rounding: nothing overflows.
     const Range range(conv.y_min, conv.y_max, conv.y_zero_point);
     const auto store_bytes = [&](std::int64_t at, __m512i integers) {
-      _mm_mask_storeu_epi8(static_cast<std::uint8_t*>(y) + at, mask, _mm512_cvtepi32_epi8(integers));
+      _mm_mask_storeu_epi8(static_cast<std::uint8_t*>(out.y) + at, mask, _mm512_cvtepi32_epi8(integers));
     };
     if (!conv.addition) {
       const __m512i zero_point = _mm512_set1_epi32(conv.y_zero_point);
@@ -142,7 +148,7 @@ struct Avx512Vnni {
       constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
       const __m512 rounded = _mm512_roundscale_ps(clamped(v, range.low, range.high), kNearest);
       const __m512 own = _mm512_add_ps(rounded, zero_point);
-      const __m512 q = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, other + at)));
+      const __m512 q = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, out.other + at)));
       const __m512 total =
           first ? _mm512_fmadd_ps(own, own_multiplier, _mm512_fmadd_ps(q, other_multiplier, sum_offset))
                 : _mm512_fmadd_ps(q, other_multiplier, _mm512_fmadd_ps(own, own_multiplier, sum_offset));

@@ -112,8 +112,8 @@ void depthwise_line_slow(const Int8Conv& conv, const DepthwiseBlock& block, std:
     put(2, sums.c);
     put(3, sums.d);
     for (std::int64_t done = 0; done < width; done += kPanel) {
-      Avx2::finish(conv, (channel + done) / kPanel, ordered + done, 0, 1, std::min(kPanel, width - done),
-                   nullptr, y, offset + done);
+      const PanelOutput out{&conv, (channel + done) / kPanel, std::min(kPanel, width - done), nullptr, y};
+      ScalarFinish{out}.row(ordered + done, offset + done);
     }
   }
 }

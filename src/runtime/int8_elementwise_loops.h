@@ -167,7 +167,8 @@ void quantize_nchw(const QuantParams& params, std::int64_t batch, std::int64_t c
   }
   constexpr std::int64_t kChunk = 512;
   const std::int64_t chunks = (plane + kChunk - 1) / kChunk;
-  const auto spread = [](const std::uint8_t* line, std::int64_t count, std::int64_t step, std::uint8_t* target) {
+  const auto spread = [](const std::uint8_t* line, std::int64_t count, std::int64_t step,
+                         std::uint8_t* target) {
     for (std::int64_t i = 0; i < count; ++i) target[i * step] = line[i];
   };
   parallel_for(

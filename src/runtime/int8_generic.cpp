@@ -29,9 +29,9 @@ struct Generic {
     for (std::int64_t i = 0; i < count; ++i) target[i] = source[i];
   }
 
-  static void run(const Int8Conv& conv, const PanelOfRows<Generic>& panel) { run_panel(conv, panel); }
+  static void run(const PanelOfRows<Generic>& panel) { run_panel(panel); }
 
-  static void tile(const Int8Conv&, const PanelOfRows<Generic>& panel, std::int64_t row, std::int64_t rows,
+  static void tile(const PanelOfRows<Generic>& panel, std::int64_t row, std::int64_t rows,
                    std::int32_t* sums) {
     std::fill_n(sums, rows * Int8Conv::kPanel, 0);
     for (std::int64_t s = 0; s < panel.steps; ++s) {
@@ -45,11 +45,9 @@ struct Generic {
     }
   }
 
-  static void finish(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
-                     std::int64_t sum_stride, std::int64_t rows, std::int64_t width,
-                     const std::uint8_t* other, void* y, std::int64_t offset) {
-    for (std::int64_t r = 0; r < rows; ++r)
-      finish_scalar(conv, index, sums + r * sum_stride, width, other, y, offset + r * conv.c_out);
+  template <typename F>
+  static void with_finish(const PanelOutput& out, const F& f) {
+    f(ScalarFinish{out});
   }
 };
 
@@ -68,8 +66,8 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
           for (std::int64_t j = 0; j < width; ++j)
             sums[j] += pixel[j] * weights[depthwise_offset((taps + 1) / 2, first + j, tap)];
         }
-        finish_scalar(conv, first / Int8Conv::kPanel, sums, width, nullptr, y,
-                      (line * conv.out_w + ox) * conv.c_out + first);
+        ScalarFinish{{&conv, first / Int8Conv::kPanel, width, nullptr, y}}.row(
+            sums, (line * conv.out_w + ox) * conv.c_out + first);
       }
     }
   });

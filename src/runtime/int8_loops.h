@@ -126,6 +126,48 @@ void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int 
   }
 }
 
+/// Where the sums of one panel of weights go.
+struct PanelOutput {
+  const Int8Conv* conv = nullptr;
+  std::int64_t index = 0, width = 0;    ///< The panel and how many of its channels matter.
+  const std::uint8_t* other = nullptr;  ///< The addition's other operand.
+  void* y = nullptr;
+
+  const float* bias() const { return conv->bias.data() + index * Int8Conv::kPanel; }
+  const float* multiplier() const { return conv->multiplier.data() + index * Int8Conv::kPanel; }
+};
+
+/// Stores rows of outputs one channel at a time: the contract as it is written.
+struct ScalarFinish {
+  PanelOutput out;
+
+  /// `rows` pixels beside each other from `offset` of y on, their sums `sum_stride` apart.
+  void operator()(const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
+                  std::int64_t offset) const {
+    for (std::int64_t r = 0; r < rows; ++r) row(sums + r * sum_stride, offset + r * out.conv->c_out);
+  }
+
+  void row(const std::int32_t* sums, std::int64_t offset) const {
+    const Int8Conv& conv = *out.conv;
+    for (std::int64_t j = 0; j < out.width; ++j) {
+      const float value = (static_cast<float>(sums[j]) + out.bias()[j]) * out.multiplier()[j];
+      if (conv.output_is_float) {
+        static_cast<float*>(out.y)[offset + j] = std::min(std::max(value, conv.float_min), conv.float_max);
+        continue;
+      }
+      std::int32_t q = requantize(value, conv.y_zero_point, conv.y_min, conv.y_max);
+      if (conv.addition) {
+        const IntegerBinary& sum = conv.addition->sum;
+        const std::int32_t a = conv.addition->conv_is_first ? q : out.other[offset + j];
+        const std::int32_t b = conv.addition->conv_is_first ? out.other[offset + j] : q;
+        q = requantize(quantized_sum(a, sum.a_multiplier, b, sum.b_multiplier, sum.offset), 0, sum.y_min,
+                       sum.y_max);
+      }
+      static_cast<std::uint8_t*>(out.y)[offset + j] = static_cast<std::uint8_t>(q);
+    }
+  }
+};
+
 /// A block of packed rows against one panel of weights.
 template <typename Isa>
 struct PanelOfRows {
@@ -133,10 +175,8 @@ struct PanelOfRows {
   std::int64_t stride = 0, steps = 0;
   const std::int32_t* row_terms = nullptr;  ///< Of crossed products alone.
   const typename Isa::Weight* b = nullptr;
-  std::int64_t index = 0, width = 0;    ///< The panel and how many of its channels matter.
-  std::int64_t rows = 0;                ///< Whole pooling windows.
-  const std::uint8_t* other = nullptr;  ///< The addition's other operand.
-  void* y = nullptr;
+  std::int64_t rows = 0;  ///< Whole pooling windows.
+  PanelOutput out;
   std::int64_t offset = 0;  ///< Where in y the first row's outputs belong.
 
   /// What is left of it behind the first `done` rows. Without pooling.
@@ -153,23 +193,25 @@ struct PanelOfRows {
 /// Runs it by way of sums in memory: `Isa::tile` makes up to kRows x 16 of them, of which the first `width`
 /// of a row matter; `Isa::finish` stores rows of outputs.
 template <typename Isa>
-void run_panel(const Int8Conv& conv, const PanelOfRows<Isa>& panel) {
+void run_panel(const PanelOfRows<Isa>& panel) {
+  const Int8Conv& conv = *panel.out.conv;
   constexpr std::int64_t kRows = Isa::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   alignas(64) std::int32_t sums[kGroup * kPanel];
-  for (std::int64_t r = 0; r < panel.rows; r += kGroup) {
-    const std::int64_t height = std::min(kGroup, panel.rows - r);
-    for (std::int64_t i = 0; i < height; i += kRows)
-      Isa::tile(conv, panel, r + i, std::min(kRows, height - i), sums + i * kPanel);
-    for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
-      std::int32_t* top = sums + i * kPanel;
-      max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
+  Isa::with_finish(panel.out, [&](const auto& finish) {
+    for (std::int64_t r = 0; r < panel.rows; r += kGroup) {
+      const std::int64_t height = std::min(kGroup, panel.rows - r);
+      for (std::int64_t i = 0; i < height; i += kRows)
+        Isa::tile(panel, r + i, std::min(kRows, height - i), sums + i * kPanel);
+      for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
+        std::int32_t* top = sums + i * kPanel;
+        max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
+      }
+      finish(sums, window * kPanel, height / window, panel.offset + r / window * conv.c_out);
     }
-    Isa::finish(conv, panel.index, sums, window * kPanel, height / window, panel.width, panel.other, panel.y,
-                panel.offset + r / window * conv.c_out);
-  }
+  });
 }
 
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
@@ -220,40 +262,15 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
           rows_of_panel.steps = steps;
           rows_of_panel.row_terms = row_terms;
           rows_of_panel.b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
-          rows_of_panel.index = index;
-          rows_of_panel.width = std::min(kPanel, out_group - panel * kPanel);
           rows_of_panel.rows = count;
-          rows_of_panel.other = other;
-          rows_of_panel.y = y;
+          rows_of_panel.out = {&conv, index, std::min(kPanel, out_group - panel * kPanel), other, y};
           rows_of_panel.offset = first / window * conv.c_out + channel;
-          Isa::run(conv, rows_of_panel);
+          Isa::run(rows_of_panel);
         }
       }
     }
   };
   share_out(rows / window, Isa::kRows, conv.panels, threads, work);
-}
-
-/// One row of sums to outputs, one channel at a time: the contract as it is written.
-inline void finish_scalar(const Int8Conv& conv, std::int64_t index, const std::int32_t* sums,
-                          std::int64_t width, const std::uint8_t* other, void* y, std::int64_t offset) {
-  for (std::int64_t j = 0; j < width; ++j) {
-    const auto c = static_cast<std::size_t>(index * Int8Conv::kPanel + j);
-    const float value = (static_cast<float>(sums[j]) + conv.bias[c]) * conv.multiplier[c];
-    if (conv.output_is_float) {
-      static_cast<float*>(y)[offset + j] = std::min(std::max(value, conv.float_min), conv.float_max);
-      continue;
-    }
-    std::int32_t q = requantize(value, conv.y_zero_point, conv.y_min, conv.y_max);
-    if (conv.addition) {
-      const IntegerBinary& sum = conv.addition->sum;
-      const std::int32_t a = conv.addition->conv_is_first ? q : other[offset + j];
-      const std::int32_t b = conv.addition->conv_is_first ? other[offset + j] : q;
-      q = requantize(quantized_sum(a, sum.a_multiplier, b, sum.b_multiplier, sum.offset), 0, sum.y_min,
-                     sum.y_max);
-    }
-    static_cast<std::uint8_t*>(y)[offset + j] = static_cast<std::uint8_t>(q);
-  }
 }
 
 /// Calls body(n, oy, ox, first tap row, end, first tap column, end) for each output pixel; taps are clipped

@@ -25,9 +25,13 @@ __m256i all_lanes(const std::int16_t* pair) {
 struct ToMemory {
   template <int... Row>
   void operator()(std::integer_sequence<int, Row...>, const __m256i* low, const __m256i* high,
-                  std::int64_t) const {
-    (_mm256_store_si256(reinterpret_cast<__m256i*>(sums + Row * 16), low[Row]), ...);
-    (_mm256_store_si256(reinterpret_cast<__m256i*>(sums + Row * 16 + 8), high[Row]), ...);
+                  std::int64_t offset) const {
+    std::int32_t* const target = sums + offset;  // Once: what is stored may alias it.
+    const auto store = [&](int row) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(target + row * 16), low[row]);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(target + row * 16 + 8), high[row]);
+    };
+    (store(Row), ...);
   }
   std::int32_t* sums;
 };
@@ -111,7 +115,7 @@ void sum_row_terms(const std::int16_t* a, std::int64_t stride, std::int64_t pair
 
 /// Calls f with the indices of 1 to Most rows.
 template <int Most, typename F>
-void with_rows(std::int64_t rows, const F& f) {
+[[gnu::always_inline]] inline void with_rows(std::int64_t rows, const F& f) {
   if constexpr (Most > 1) {
     if (rows < Most) return with_rows<Most - 1>(rows, f);
   }

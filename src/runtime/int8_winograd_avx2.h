@@ -151,11 +151,10 @@ void transform_output(const std::int32_t* m, std::int64_t plane, std::int32_t* s
   }
 }
 
-/// Stores the outputs of one tile for one panel of channels; `m` holds its products.
-template <typename Winograd>
-void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, std::int64_t index,
-                 std::int64_t width, const std::int32_t* m, std::int64_t plane, const std::uint8_t* other,
-                 void* y) {
+/// Stores the outputs of one tile for one panel of channels from `channel` on; `m` holds its products.
+template <typename Winograd, typename Finish>
+void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, std::int64_t channel,
+                 const std::int32_t* m, std::int64_t plane, const Finish& finish) {
   constexpr std::int64_t kOut = Winograd::kOut;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
   alignas(64) std::int32_t sums[kOut * kOut * kPanel];
@@ -179,8 +178,7 @@ void finish_tile(const Int8Conv& conv, const Tiles& tiles, std::int64_t tile, st
   const std::int64_t columns = std::min(side, w - ox);
   for (std::int64_t i = 0; i < std::min(side, h - oy); ++i) {
     const std::int64_t pixel = (n * h + oy + i) * w + ox;
-    Avx2::finish(conv, index, sums + i * kOut * kPanel, kPanel, columns, width, other, y,
-                 pixel * conv.c_out + index * kPanel);
+    finish(sums + i * kOut * kPanel, kPanel, columns, pixel * conv.c_out + channel);
   }
 }
 
@@ -191,7 +189,9 @@ void multiply_tiles(std::int64_t positions, std::int64_t count, const std::int16
                     std::int64_t plane, const std::int32_t* row_terms, const std::int16_t* u,
                     const std::int32_t* column_terms, std::int64_t pairs, std::int32_t* m) {
   constexpr std::int64_t kRows = Crossed ? 4 : 6;
-  for (std::int64_t position = 0; position < positions; ++position) {
+  const ToMemory target{m};
+  std::int64_t offset = 0;
+  for (std::int64_t position = 0; position < positions; ++position, offset += count * Int8Conv::kPanel) {
     for (std::int64_t r = 0; r < count; r += kRows) {
       const std::int16_t* const a = v + r * stride;
       if constexpr (Crossed) {
@@ -200,18 +200,17 @@ void multiply_tiles(std::int64_t positions, std::int64_t count, const std::int16
         const auto* const next = reinterpret_cast<const char*>(u) + 64 * (pairs + r / kRows * share);
         for (std::int64_t i = 0; i < share; ++i) _mm_prefetch(next + 64 * i, _MM_HINT_T0);
       }
-      const ToMemory target{m + r * Int8Conv::kPanel};
+      const std::int64_t at = offset + r * Int8Conv::kPanel;
       with_rows<kRows>(std::min(kRows, count - r), [&](auto rows) {
         if constexpr (Crossed) {
-          crossed_rows(rows, a, stride, pairs, u, row_terms + r, column_terms, target, 0);
+          crossed_rows(rows, a, stride, pairs, u, row_terms + r, column_terms, target, at);
         } else {
-          tile_rows<2>(rows, a, stride, pairs, u, target, 0);
+          tile_rows<2>(rows, a, stride, pairs, u, target, at);
         }
       });
     }
     v += plane;
     u += pairs * 2 * Int8Conv::kPanel;
-    m += count * Int8Conv::kPanel;
     if constexpr (Crossed) {
       row_terms += count;
       column_terms += Int8Conv::kPanel;
@@ -230,7 +229,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
   const std::int64_t pairs = packed_steps(conv.c_in, 2);
   const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
   const std::int64_t plane = kBlock * stride;
-  const bool crossed = conv.crossed();
+  constexpr std::int64_t kCrossedTiles = 16;  // For fewer, waiting for weights is most of the time.
 
   const auto work = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
                         std::int64_t panel_end) {
@@ -246,6 +245,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
       for (std::int64_t i = 0; i < count; ++i) {
         transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
       }
+      const bool crossed = conv.crossed() && count >= kCrossedTiles;
       for (std::int64_t position = 0; crossed && position < kPositions; ++position)
         sum_row_terms(v.data() + position * plane, stride, pairs, count, row_terms + position * count);
       for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
@@ -259,11 +259,13 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
         } else {
           multiply_tiles<false>(kPositions, count, v.data(), stride, plane, nullptr, u, nullptr, pairs, m);
         }
-        const std::int64_t width = std::min(kPanel, conv.c_out - panel * kPanel);
-        for (std::int64_t i = 0; i < count; ++i) {
-          finish_tile<Winograd>(conv, tiles, first + i, panel, width, m + i * kPanel, count * kPanel, other,
-                                y);
-        }
+        const PanelOutput out{&conv, panel, std::min(kPanel, conv.c_out - panel * kPanel), other, y};
+        Avx2::with_finish(out, [&](const auto& finish) {
+          for (std::int64_t i = 0; i < count; ++i) {
+            finish_tile<Winograd>(conv, tiles, first + i, panel * kPanel, m + i * kPanel, count * kPanel,
+                                  finish);
+          }
+        });
       }
     }
   };
