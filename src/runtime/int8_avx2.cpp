@@ -142,10 +142,13 @@ auto sum_with(const Int8Conv& conv, const std::uint8_t* other) {
   const __m256 zero_point = _mm256_set1_ps(static_cast<float>(conv.y_zero_point));
   const __m256 low = _mm256_set1_ps(static_cast<float>(conv.y_min - conv.y_zero_point));
   const __m256 high = _mm256_set1_ps(static_cast<float>(conv.y_max - conv.y_zero_point));
+  const std::int64_t ahead = 24 * conv.c_out;
   return [=](__m256 v, std::int64_t at) {
     constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
     v = _mm256_round_ps(_mm256_min_ps(_mm256_max_ps(v, low), high), kNearest);
     v = _mm256_add_ps(v, zero_point);
+    // Rows lie too far apart for the hardware to foresee.
+    _mm_prefetch(reinterpret_cast<const char*>(other + at + ahead), _MM_HINT_T0);
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(other + at));
     const __m256 q = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
     const __m256 inner = _mm256_fmadd_ps(ConvIsFirst ? q : v, b_multiplier, sum_offset);
@@ -205,24 +208,32 @@ struct Avx2Rows : Avx2 {
     sum_row_terms(a, stride, pairs, rows, terms);
   }
 
-  template <typename Rows, typename Output>
-  static void tile_of(Rows rows, const Panel& panel, std::int64_t row, const Output& output,
-                      std::int64_t offset) {
-    const std::int16_t* const a = panel.a + row * panel.stride;
+  /// `count` tiles from `row` on; an output's rows are `row_size` apart.
+  template <typename Output, int... Row>
+  static void tiles(std::integer_sequence<int, Row...> rows, const Panel& panel, std::int64_t row,
+                    std::int64_t count, const Output& output, std::int64_t offset, std::int64_t row_size) {
+    const RowTiles tiles{panel.a + row * panel.stride,
+                         panel.stride,
+                         panel.steps,
+                         count,
+                         offset,
+                         static_cast<std::int64_t>(sizeof...(Row)) * row_size};
     if constexpr (Crossed) {
       const auto* const column_terms =
           panel.out.conv->cross_terms.template data<std::int32_t>() + panel.out.index * Int8Conv::kPanel;
-      crossed_rows(rows, a, panel.stride, panel.steps, panel.b, panel.row_terms + row, column_terms, output,
-                   offset);
+      crossed_rows(rows, tiles, panel.b, panel.row_terms + row, column_terms, output);
     } else if (panel.out.width > Int8Conv::kPanel / 2) {
-      tile_rows<2>(rows, a, panel.stride, panel.steps, panel.b, output, offset);
+      tile_rows<2>(rows, tiles, panel.b, output);
     } else {
-      tile_rows<1>(rows, a, panel.stride, panel.steps, panel.b, output, offset);
+      tile_rows<1>(rows, tiles, panel.b, output);
     }
   }
 
-  static void tile(const Panel& panel, std::int64_t row, std::int64_t rows, std::int32_t* sums) {
-    with_rows<kRows>(rows, [&](auto which) { tile_of(which, panel, row, ToMemory{sums}, 0); });
+  static void sum(const Panel& panel, std::int64_t row, std::int64_t rows, std::int32_t* sums) {
+    constexpr std::int64_t kRow = Int8Conv::kPanel;
+    for_each_height<kRows>(rows, [&](auto height, std::int64_t first, std::int64_t count) {
+      tiles(height, panel, row + first, count, ToMemory{sums}, first * kRow, kRow);
+    });
   }
 
   /// Whole crossed tiles go to bytes from registers. (With 12 sums in registers GCC 12 spills some of them in
@@ -230,22 +241,13 @@ struct Avx2Rows : Avx2 {
   static void run(const Panel& panel) {
     const Int8Conv& conv = *panel.out.conv;
     std::int64_t whole = 0;
-    if constexpr (Crossed) whole = makes_bytes(conv) && !conv.pool2x2 ? panel.rows / kRows * kRows : 0;
+    if constexpr (Crossed) whole = makes_bytes(conv) && !conv.pool2x2 ? panel.rows / kRows : 0;
     if (whole > 0) {
       with_to_bytes(panel.out, [&](const auto& output) {
-        for (std::int64_t r = 0; r < whole; r += kRows) {
-          const std::int64_t offset = panel.offset + r * conv.c_out;
-          // A tile's operands of an addition lie a row apart: too far for the hardware to foresee.
-          constexpr std::int64_t kAhead = 6 * kRows;
-          for (std::int64_t i = 0; panel.out.other != nullptr && i < kRows; ++i) {
-            const std::uint8_t* const later = panel.out.other + offset + (kAhead + i) * conv.c_out;
-            _mm_prefetch(reinterpret_cast<const char*>(later), _MM_HINT_T0);
-          }
-          tile_of(std::make_integer_sequence<int, kRows>{}, panel, r, output, offset);
-        }
+        tiles(std::make_integer_sequence<int, kRows>{}, panel, 0, whole, output, panel.offset, conv.c_out);
       });
     }
-    run_panel(panel.behind(whole, conv.c_out));
+    run_panel(panel.behind(whole * kRows, conv.c_out));
   }
 };
 

@@ -89,14 +89,17 @@ struct Avx512Vnni {
 
   static void run(const PanelOfRows<Avx512Vnni>& panel) { run_panel(panel); }
 
-  static void tile(const PanelOfRows<Avx512Vnni>& panel, std::int64_t row, std::int64_t rows,
-                   std::int32_t* sums) {
+  static void sum(const PanelOfRows<Avx512Vnni>& panel, std::int64_t row, std::int64_t rows,
+                  std::int32_t* sums) {
     static constexpr auto kTiles = []<int... Row>(std::integer_sequence<int, Row...>) {
       return std::array{tile_rows<Row + 1>...};
     }
     (std::make_integer_sequence<int, kRows>{});
-    kTiles[static_cast<std::size_t>(rows - 1)](panel.a + row * panel.stride, panel.stride, panel.steps,
-                                               panel.b, sums);
+    for (std::int64_t i = 0; i < rows; i += kRows) {
+      kTiles[static_cast<std::size_t>(std::min(kRows, rows - i) - 1)](panel.a + (row + i) * panel.stride,
+                                                                      panel.stride, panel.steps, panel.b,
+                                                                      sums + i * Int8Conv::kPanel);
+    }
   }
 
   template <typename F>

@@ -31,8 +31,8 @@ struct Generic {
 
   static void run(const PanelOfRows<Generic>& panel) { run_panel(panel); }
 
-  static void tile(const PanelOfRows<Generic>& panel, std::int64_t row, std::int64_t rows,
-                   std::int32_t* sums) {
+  static void sum(const PanelOfRows<Generic>& panel, std::int64_t row, std::int64_t rows,
+                  std::int32_t* sums) {
     std::fill_n(sums, rows * Int8Conv::kPanel, 0);
     for (std::int64_t s = 0; s < panel.steps; ++s) {
       for (std::int64_t r = 0; r < rows; ++r) {

@@ -195,16 +195,14 @@ struct PanelOfRows {
 template <typename Isa>
 void run_panel(const PanelOfRows<Isa>& panel) {
   const Int8Conv& conv = *panel.out.conv;
-  constexpr std::int64_t kRows = Isa::kRows;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
-  constexpr std::int64_t kGroup = kRows * 4;  // Whole pooling windows, whole tiles.
+  constexpr std::int64_t kGroup = Isa::kRows * 4;  // Whole pooling windows, whole tiles.
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   alignas(64) std::int32_t sums[kGroup * kPanel];
   Isa::with_finish(panel.out, [&](const auto& finish) {
     for (std::int64_t r = 0; r < panel.rows; r += kGroup) {
       const std::int64_t height = std::min(kGroup, panel.rows - r);
-      for (std::int64_t i = 0; i < height; i += kRows)
-        Isa::tile(panel, r + i, std::min(kRows, height - i), sums + i * kPanel);
+      Isa::sum(panel, r, height, sums);
       for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
         std::int32_t* top = sums + i * kPanel;
         max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);

@@ -36,25 +36,34 @@ struct ToMemory {
   std::int32_t* sums;
 };
 
+/// Tiles below each other: rows of packed input, and where the outputs belong.
+struct RowTiles {
+  const std::int16_t* a;
+  std::int64_t stride, pairs, count;
+  std::int64_t offset, offset_step;  ///< Of the first tile, from a tile to the next.
+};
+
 /// Of a row the first 8 sums alone where Halves is 1. Each step multiplies one pair of k.
 template <int Halves, typename Weight, typename Output, int... Row>
-[[gnu::noinline]] void tile_rows(std::integer_sequence<int, Row...> rows, const std::int16_t* a,
-                                 std::int64_t stride, std::int64_t pairs, const Weight* b,
-                                 const Output& output, std::int64_t offset) {
+[[gnu::noinline]] void tile_rows(std::integer_sequence<int, Row...> rows, const RowTiles& given,
+                                 const Weight* b, const Output& output) {
   constexpr int kRows = sizeof...(Row);
-  __m256i low[kRows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
-  __m256i high[kRows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
-  for (std::int64_t p = 0; p < pairs; ++p) {
-    const __m256i b0 = wide(b + p * 32);
-    const __m256i b1 = Halves > 1 ? wide(b + p * 32 + 16) : b0;
-    const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
-      const __m256i x = all_lanes(row + 2 * p);
-      first = _mm256_add_epi32(first, _mm256_madd_epi16(x, b0));
-      if (Halves > 1) second = _mm256_add_epi32(second, _mm256_madd_epi16(x, b1));
-    };
-    (step(a + Row * stride, low[Row], high[Row]), ...);
+  RowTiles tiles = given;
+  for (; tiles.count > 0; --tiles.count, tiles.a += kRows * tiles.stride, tiles.offset += tiles.offset_step) {
+    __m256i low[kRows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
+    __m256i high[kRows] = {(static_cast<void>(Row), _mm256_setzero_si256())...};
+    for (std::int64_t p = 0; p < tiles.pairs; ++p) {
+      const __m256i b0 = wide(b + p * 32);
+      const __m256i b1 = Halves > 1 ? wide(b + p * 32 + 16) : b0;
+      const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
+        const __m256i x = all_lanes(row + 2 * p);
+        first = _mm256_add_epi32(first, _mm256_madd_epi16(x, b0));
+        if (Halves > 1) second = _mm256_add_epi32(second, _mm256_madd_epi16(x, b1));
+      };
+      (step(tiles.a + Row * tiles.stride, low[Row], high[Row]), ...);
+    }
+    output(rows, low, high, tiles.offset);
   }
-  output(rows, low, high, offset);
 }
 
 /// The same with half as many multiplications, by Winograd's inner product (1968, IEEE Transactions on
@@ -63,34 +72,39 @@ template <int Halves, typename Weight, typename Output, int... Row>
 /// what vpmaddwd makes of them; sums over k may wrap and come back. Zen 3 takes three additions and one
 /// multiplication in less time than two of each.
 template <typename Weight, typename Output, int... Row>
-[[gnu::noinline]] void crossed_rows(std::integer_sequence<int, Row...> rows, const std::int16_t* a,
-                                    std::int64_t stride, std::int64_t pairs, const Weight* b,
-                                    const std::int32_t* row_terms, const std::int32_t* column_terms,
-                                    const Output& output, std::int64_t offset) {
+[[gnu::noinline]] void crossed_rows(std::integer_sequence<int, Row...> rows, const RowTiles& given,
+                                    const Weight* b, const std::int32_t* row_terms,
+                                    const std::int32_t* column_terms, const Output& output) {
   constexpr int kRows = sizeof...(Row);
-  const auto start = [&](int row, int half) {
-    const __m256i column = _mm256_load_si256(reinterpret_cast<const __m256i*>(column_terms + 8 * half));
-    return _mm256_sub_epi32(column, _mm256_set1_epi32(row_terms[row]));
-  };
-  __m256i low[kRows] = {start(Row, 0)...};
-  __m256i high[kRows] = {start(Row, 1)...};
-  for (std::int64_t p = 0; p < pairs; p += 2, a += 4, b += 64) {
-    const __m256i w0_low = wide(b);
-    const __m256i w0_high = wide(b + 16);
-    const __m256i w2_low = wide(b + 32);
-    const __m256i w2_high = wide(b + 48);
-    const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
-      const __m256i x0 = all_lanes(row);
-      const __m256i x2 = all_lanes(row + 2);
-      const auto product = [&](__m256i w0, __m256i w2) {
-        return _mm256_madd_epi16(_mm256_add_epi16(x0, w2), _mm256_add_epi16(x2, w0));
-      };
-      first = _mm256_add_epi32(first, product(w0_low, w2_low));
-      second = _mm256_add_epi32(second, product(w0_high, w2_high));
+  RowTiles tiles = given;
+  for (; tiles.count > 0; --tiles.count, tiles.a += kRows * tiles.stride, tiles.offset += tiles.offset_step,
+                          row_terms += kRows) {
+    const auto start = [&](int row, int half) {
+      const __m256i column = _mm256_load_si256(reinterpret_cast<const __m256i*>(column_terms + 8 * half));
+      return _mm256_sub_epi32(column, _mm256_set1_epi32(row_terms[row]));
     };
-    (step(a + Row * stride, low[Row], high[Row]), ...);
+    __m256i low[kRows] = {start(Row, 0)...};
+    __m256i high[kRows] = {start(Row, 1)...};
+    const std::int16_t* a = tiles.a;
+    const Weight* w = b;
+    for (std::int64_t p = 0; p < tiles.pairs; p += 2, a += 4, w += 64) {
+      const __m256i w0_low = wide(w);
+      const __m256i w0_high = wide(w + 16);
+      const __m256i w2_low = wide(w + 32);
+      const __m256i w2_high = wide(w + 48);
+      const auto step = [&](const std::int16_t* row, __m256i& first, __m256i& second) {
+        const __m256i x0 = all_lanes(row);
+        const __m256i x2 = all_lanes(row + 2);
+        const auto product = [&](__m256i w0, __m256i w2) {
+          return _mm256_madd_epi16(_mm256_add_epi16(x0, w2), _mm256_add_epi16(x2, w0));
+        };
+        first = _mm256_add_epi32(first, product(w0_low, w2_low));
+        second = _mm256_add_epi32(second, product(w0_high, w2_high));
+      };
+      (step(a + Row * tiles.stride, low[Row], high[Row]), ...);
+    }
+    output(rows, low, high, tiles.offset);
   }
-  output(rows, low, high, offset);
 }
 
 /// What a row of packed numbers takes off each of its crossed sums: the sum over quads of x0 * x2 + x1 * x3.
@@ -113,12 +127,18 @@ void sum_row_terms(const std::int16_t* a, std::int64_t stride, std::int64_t pair
   }
 }
 
-/// Calls f with the indices of 1 to Most rows.
+/// Calls f(indices of a tile's rows, first row, how many such tiles) for all rows: as many tiles of Most as
+/// there are, then one of the rest.
 template <int Most, typename F>
-[[gnu::always_inline]] inline void with_rows(std::int64_t rows, const F& f) {
-  if constexpr (Most > 1) {
-    if (rows < Most) return with_rows<Most - 1>(rows, f);
+[[gnu::always_inline]] inline void for_each_height(std::int64_t rows, const F& f) {
+  const std::int64_t whole = rows / Most;
+  if (whole > 0) f(std::make_integer_sequence<int, Most>{}, 0, whole);
+  [&]<int... Less>(std::integer_sequence<int, Less...>) {
+    const auto rest = [&]<int Rows>() {
+      if (rows - whole * Most == Rows) f(std::make_integer_sequence<int, Rows>{}, whole * Most, 1);
+    };
+    (rest.template operator()<Less + 1>(), ...);
   }
-  f(std::make_integer_sequence<int, Most>{});
+  (std::make_integer_sequence<int, Most - 1>{});
 }
 // NOLINTEND(llvm-header-guard)

@@ -188,33 +188,30 @@ template <bool Crossed>
 void multiply_tiles(std::int64_t positions, std::int64_t count, const std::int16_t* v, std::int64_t stride,
                     std::int64_t plane, const std::int32_t* row_terms, const std::int16_t* u,
                     const std::int32_t* column_terms, std::int64_t pairs, std::int32_t* m) {
-  constexpr std::int64_t kRows = Crossed ? 4 : 6;
+  constexpr int kRows = Crossed ? 4 : 6;
+  constexpr std::int64_t kPanel = Int8Conv::kPanel;
   const ToMemory target{m};
-  std::int64_t offset = 0;
-  for (std::int64_t position = 0; position < positions; ++position, offset += count * Int8Conv::kPanel) {
-    for (std::int64_t r = 0; r < count; r += kRows) {
-      const std::int16_t* const a = v + r * stride;
+  for (std::int64_t position = 0; position < positions; ++position) {
+    for_each_height<kRows>(count, [&](auto height, std::int64_t first, std::int64_t many) {
+      RowTiles tiles{v + position * plane + first * stride, stride,        pairs, many,
+                     (position * count + first) * kPanel,   kRows * kPanel};
       if constexpr (Crossed) {
-        // This tile's share of the next weights: these tiles have less time a weight to wait for them.
+        // One at a time, each with its share of the next weights: these have less time to wait for them.
+        tiles.count = 1;
         const std::int64_t share = (pairs * kRows + count - 1) / count;
-        const auto* const next = reinterpret_cast<const char*>(u) + 64 * (pairs + r / kRows * share);
-        for (std::int64_t i = 0; i < share; ++i) _mm_prefetch(next + 64 * i, _MM_HINT_T0);
-      }
-      const std::int64_t at = offset + r * Int8Conv::kPanel;
-      with_rows<kRows>(std::min(kRows, count - r), [&](auto rows) {
-        if constexpr (Crossed) {
-          crossed_rows(rows, a, stride, pairs, u, row_terms + r, column_terms, target, at);
-        } else {
-          tile_rows<2>(rows, a, stride, pairs, u, target, at);
+        for (std::int64_t i = first; i < first + many * kRows; i += kRows) {
+          const auto* const next = reinterpret_cast<const char*>(u) + 64 * (pairs + i / kRows * share);
+          for (std::int64_t line = 0; line < share; ++line) _mm_prefetch(next + 64 * line, _MM_HINT_T0);
+          crossed_rows(height, tiles, u, row_terms + position * count + i, column_terms + position * kPanel,
+                       target);
+          tiles.a += kRows * stride;
+          tiles.offset += kRows * kPanel;
         }
-      });
-    }
-    v += plane;
-    u += pairs * 2 * Int8Conv::kPanel;
-    if constexpr (Crossed) {
-      row_terms += count;
-      column_terms += Int8Conv::kPanel;
-    }
+      } else {
+        tile_rows<2>(height, tiles, u, target);
+      }
+    });
+    u += pairs * 2 * kPanel;
   }
 }
 
