@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 #include "runtime/int8_kernels.h"
+#include "runtime/pieces.h"
 
 namespace octavo {
 namespace {

@@ -14,6 +14,7 @@
 
 #include "octavo/core/parallel.h"
 #include "runtime/int8_kernels.h"
+#include "runtime/pieces.h"
 
 namespace octavo {
 namespace {

@@ -112,20 +112,6 @@ inline void max_of_four(const std::int32_t* a, const std::int32_t* b, const std:
     target[j] = std::max(std::max(a[j], b[j]), std::max(c[j], d[j]));
 }
 
-/// Splits `units` of work (rows, windows or tiles) among threads; shares the panels out instead where there
-/// are too few units to keep every thread busy (late layers at batch 1). work(first unit, end, first panel,
-/// end).
-template <typename Work>
-void share_out(std::int64_t units, std::int64_t grain, std::int64_t panels, int threads, const Work& work) {
-  if (units < threads * 4 * grain && panels >= threads) {
-    parallel_for(
-        panels, 1, [&](auto begin, auto end) { work(0, units, begin, end); }, threads);
-  } else {
-    parallel_for(
-        units, grain, [&](auto begin, auto end) { work(begin, end, 0, panels); }, threads);
-  }
-}
-
 /// Where the sums of one panel of weights go.
 struct PanelOutput {
   const Int8Conv* conv = nullptr;
@@ -234,41 +220,48 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
   constexpr std::int64_t kMostRows = 576;
   const std::int64_t fitting =
       kBlockBytes / (stride * static_cast<std::int64_t>(sizeof(Activation))) / kGroup * kGroup;
-  const std::int64_t block = std::clamp<std::int64_t>(fitting, kGroup, kMostRows / kGroup * kGroup);
+  const std::int64_t most = std::clamp<std::int64_t>(fitting, kGroup, kMostRows / kGroup * kGroup);
   const std::int64_t out_group = conv.c_out / conv.window.group;
+  // Whole pooling windows are whole quads of rows.
+  const ProductPieces pieces(rows, window == 4 ? 4 * Isa::kRows : Isa::kRows, most,
+                             conv.window.group * conv.panels, threads);
 
-  const auto work = [&](std::int64_t unit_begin, std::int64_t unit_end, std::int64_t panel_begin,
-                        std::int64_t panel_end) {
+  const auto work = [&](PieceSource& source) {
     thread_local std::vector<Activation> packed;
-    if (!in_place) packed.resize(std::max(packed.size(), static_cast<std::size_t>(block * stride + 32)));
+    if (!in_place) packed.resize(std::max(packed.size(), static_cast<std::size_t>(most * stride + 32)));
     [[maybe_unused]] std::int32_t row_terms[kMostRows];
-    for (std::int64_t first = unit_begin * window; first < unit_end * window; first += block) {
-      const std::int64_t count = std::min(block, unit_end * window - first);
-      for (std::int64_t group = 0; group < conv.window.group; ++group) {
+    std::int64_t held_row = -1;
+    std::int64_t held_group = -1;
+    for (std::int64_t piece = 0; (piece = source.take()) >= 0;) {
+      const std::int64_t first = pieces.first_row(piece);
+      const std::int64_t count = pieces.end_row(piece) - first;
+      for (std::int64_t index = pieces.first_panel(piece); index < pieces.end_panel(piece); ++index) {
+        const std::int64_t group = index / conv.panels;
         const Activation* a = packed.data();
         if constexpr (sizeof(Activation) == 1) {
           if (in_place) a = x + first * stride;
         }
-        if (!in_place) pack_rows<Isa>(conv, group, x, first, count, packed.data(), stride);
-        if constexpr (Isa::kCrossed) Isa::row_terms(a, stride, steps, count, row_terms);
-        for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-          const std::int64_t index = group * conv.panels + panel;
-          const std::int64_t channel = group * out_group + panel * kPanel;
-          PanelOfRows<Isa> rows_of_panel;
-          rows_of_panel.a = a;
-          rows_of_panel.stride = stride;
-          rows_of_panel.steps = steps;
-          rows_of_panel.row_terms = row_terms;
-          rows_of_panel.b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
-          rows_of_panel.rows = count;
-          rows_of_panel.out = {&conv, index, std::min(kPanel, out_group - panel * kPanel), other, y};
-          rows_of_panel.offset = first / window * conv.c_out + channel;
-          Isa::run(rows_of_panel);
+        if (held_row != first || held_group != group) {
+          if (!in_place) pack_rows<Isa>(conv, group, x, first, count, packed.data(), stride);
+          if constexpr (Isa::kCrossed) Isa::row_terms(a, stride, steps, count, row_terms);
+          held_row = first;
+          held_group = group;
         }
+        const std::int64_t in_group = index % conv.panels * kPanel;
+        PanelOfRows<Isa> rows_of_panel;
+        rows_of_panel.a = a;
+        rows_of_panel.stride = stride;
+        rows_of_panel.steps = steps;
+        rows_of_panel.row_terms = row_terms;
+        rows_of_panel.b = conv.weights.template data<Weight>() + index * steps * kDepth * kPanel;
+        rows_of_panel.rows = count;
+        rows_of_panel.out = {&conv, index, std::min(kPanel, out_group - in_group), other, y};
+        rows_of_panel.offset = first / window * conv.c_out + group * out_group + in_group;
+        Isa::run(rows_of_panel);
       }
     }
   };
-  share_out(rows / window, Isa::kRows, conv.panels, threads, work);
+  parallel_pieces(pieces.count(), threads, work);
 }
 
 /// Calls body(n, oy, ox, first tap row, end, first tap column, end) for each output pixel; taps are clipped

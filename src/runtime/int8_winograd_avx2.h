@@ -215,57 +215,70 @@ void multiply_tiles(std::int64_t positions, std::int64_t count, const std::int16
   }
 }
 
+/// What comes of a block of tiles and a panel of weights.
+template <typename Winograd>
+struct ProductsOfTiles {
+  static constexpr std::int64_t kPositions = Winograd::kIn * Winograd::kIn;
+  /// Tiles that share one pass over the weights. More of them would push products out of the caches.
+  static constexpr std::int64_t kBlock = 24;
+  alignas(64) std::int32_t m[kPositions * kBlock * Int8Conv::kPanel];
+  std::int32_t row_terms[kPositions * kBlock];
+};
+
 template <typename Winograd>
 void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
                   void* y, int threads) {
   constexpr std::int64_t kPositions = Winograd::kIn * Winograd::kIn;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
-  // Tiles that share one pass over the weights. More of them would push products out of the caches.
-  constexpr std::int64_t kBlock = 24;
+  constexpr std::int64_t kBlock = ProductsOfTiles<Winograd>::kBlock;
   const Tiles tiles = tiles_of<Winograd>(conv);
   const std::int64_t pairs = packed_steps(conv.c_in, 2);
   const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
   const std::int64_t plane = kBlock * stride;
   constexpr std::int64_t kCrossedTiles = 16;  // For fewer, waiting for weights is most of the time.
 
-  const auto work = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
-                        std::int64_t panel_end) {
+  const ProductPieces pieces(batch * tiles.rows * tiles.columns, 6, kBlock, conv.panels, threads);
+  const auto work = [&](PieceSource& source) {
     thread_local std::vector<std::int16_t> v;
     thread_local std::vector<std::uint8_t> padding;
     v.resize(std::max(v.size(), static_cast<std::size_t>(kPositions * plane)));
     padding.resize(std::max(padding.size(), static_cast<std::size_t>(stride)));
     std::fill_n(padding.begin(), stride, static_cast<std::uint8_t>(conv.x_zero_point));
-    alignas(64) std::int32_t m[kPositions * kBlock * kPanel];
-    std::int32_t row_terms[kPositions * kBlock];
-    for (std::int64_t first = begin; first < end; first += kBlock) {
-      const std::int64_t count = std::min(kBlock, end - first);
-      for (std::int64_t i = 0; i < count; ++i) {
-        transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
-      }
+    ProductsOfTiles<Winograd> products;
+    std::int64_t held = -1;
+    for (std::int64_t piece = 0; (piece = source.take()) >= 0;) {
+      const std::int64_t first = pieces.first_row(piece);
+      const std::int64_t count = pieces.end_row(piece) - first;
       const bool crossed = conv.crossed() && count >= kCrossedTiles;
-      for (std::int64_t position = 0; crossed && position < kPositions; ++position)
-        sum_row_terms(v.data() + position * plane, stride, pairs, count, row_terms + position * count);
-      for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-        const std::int16_t* const u =
-            conv.weights.data<std::int16_t>() + panel * kPositions * pairs * 2 * kPanel;
+      if (held != first) {
+        for (std::int64_t i = 0; i < count; ++i)
+          transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
+        for (std::int64_t position = 0; crossed && position < kPositions; ++position)
+          sum_row_terms(v.data() + position * plane, stride, pairs, count,
+                        products.row_terms + position * count);
+        held = first;
+      }
+      for (std::int64_t panel = pieces.first_panel(piece); panel < pieces.end_panel(piece); ++panel) {
+        const auto* const u = conv.weights.data<std::int16_t>() + panel * kPositions * pairs * 2 * kPanel;
         if (crossed) {
           const auto* const column_terms =
               conv.cross_terms.data<std::int32_t>() + panel * kPositions * kPanel;
-          multiply_tiles<true>(kPositions, count, v.data(), stride, plane, row_terms, u, column_terms, pairs,
-                               m);
+          multiply_tiles<true>(kPositions, count, v.data(), stride, plane, products.row_terms, u,
+                               column_terms, pairs, products.m);
         } else {
-          multiply_tiles<false>(kPositions, count, v.data(), stride, plane, nullptr, u, nullptr, pairs, m);
+          multiply_tiles<false>(kPositions, count, v.data(), stride, plane, nullptr, u, nullptr, pairs,
+                                products.m);
         }
         const PanelOutput out{&conv, panel, std::min(kPanel, conv.c_out - panel * kPanel), other, y};
         Avx2::with_finish(out, [&](const auto& finish) {
           for (std::int64_t i = 0; i < count; ++i) {
-            finish_tile<Winograd>(conv, tiles, first + i, panel * kPanel, m + i * kPanel, count * kPanel,
-                                  finish);
+            finish_tile<Winograd>(conv, tiles, first + i, panel * kPanel, products.m + i * kPanel,
+                                  count * kPanel, finish);
           }
         });
       }
     }
   };
-  share_out(batch * tiles.rows * tiles.columns, 6, conv.panels, threads, work);
+  parallel_pieces(pieces.count(), threads, work);
 }
 // NOLINTEND(llvm-header-guard)
