@@ -263,6 +263,8 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
       return run_winograd<Winograd2x2>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kWinograd4x4:
       return run_winograd<Winograd4x4>(conv, batch, x, other, y, threads);
+    case Int8Conv::Algorithm::kWinogradStride2:
+      return run_winograd<WinogradStride2>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDepthwise:
       return run_depthwise(conv, batch, x, y, threads);
     case Int8Conv::Algorithm::kDirectPairs:

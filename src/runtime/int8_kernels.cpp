@@ -182,7 +182,8 @@ Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv
   const auto cost = [&](Algorithm algorithm) {
     return conv3x3_cost(kernels, algorithm, conv, batch, extent, model_weights);
   };
-  for (const Algorithm algorithm : {Algorithm::kWinograd2x2, Algorithm::kWinograd4x4})
+  for (const Algorithm algorithm :
+       {Algorithm::kWinograd2x2, Algorithm::kWinograd4x4, Algorithm::kWinogradStride2})
     if (winograd_applies(conv, algorithm) && cost(algorithm) < cost(best)) best = algorithm;
   return best;
 }

@@ -64,9 +64,10 @@ struct Int8Conv {
     kDirectNarrowPairs,
     /// As int8 in quads of k: for vpdpbusd, which sums four products of bytes exactly.
     kDirectQuads,
-    kWinograd2x2,  ///< int16: int8_winograd.h.
-    kWinograd4x4,  ///< int16: int8_winograd.h.
-    kDepthwise,    ///< int16: depthwise_offset().
+    kWinograd2x2,      ///< int16: int8_winograd.h.
+    kWinograd4x4,      ///< int16: int8_winograd.h.
+    kWinogradStride2,  ///< int16: int8_winograd.h.
+    kDepthwise,        ///< int16: depthwise_offset().
   };
   Algorithm algorithm = Algorithm::kDirectPairs;
   /// The output is reduced by a 2x2, stride 2 max pool before it is rounded: y is [batch, out_h / 2, out_w /

@@ -15,6 +15,8 @@ const char* kernel_name(Int8Conv::Algorithm algorithm) {
       return " winograd 2x2";
     case Int8Conv::Algorithm::kWinograd4x4:
       return " winograd 4x4";
+    case Int8Conv::Algorithm::kWinogradStride2:
+      return " winograd stride 2";
     case Int8Conv::Algorithm::kDepthwise:
       return " depthwise";
     default:

@@ -4,6 +4,8 @@
 #include <array>
 #include <limits>
 
+#include "octavo/core/error.h"
+
 namespace octavo {
 namespace {
 
@@ -23,12 +25,26 @@ constexpr FilterTransform kTwo{4, {{{2, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 2}}
 constexpr FilterTransform kFour{6,
                                 {{{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}}}};
 
-const FilterTransform& transform_of(Algorithm algorithm) {
-  return algorithm == Algorithm::kWinograd4x4 ? kFour : kTwo;
-}
+constexpr FilterTransform kStride2{5, {{{1, 0, 0}, {1, 0, 1}, {0, 0, 1}, {0, 1, 0}, {0, 1, 0}}}};
 
-/// What the convolution's sums are multiplied by at most, odd factors aside.
-std::int64_t scale_of(Algorithm algorithm) { return algorithm == Algorithm::kWinograd4x4 ? 64 : 4; }
+struct Properties {
+  const FilterTransform* filter;
+  std::int64_t stride, side;  ///< Of an output tile.
+  std::int64_t scale;         ///< What the convolution's sums are multiplied by at most, odd factors aside.
+};
+
+Properties properties_of(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::kWinograd2x2:
+      return {&kTwo, 1, 2, 4};
+    case Algorithm::kWinograd4x4:
+      return {&kFour, 1, 4, 64};
+    case Algorithm::kWinogradStride2:
+      return {&kStride2, 2, 2, 1};
+    default:
+      throw Error(ErrorCode::kInternal, "winograd", "not one of its algorithms");
+  }
+}
 
 /// u[i][j] = row i of G, applied to g's columns, times row j of G.
 void transform_filter(const FilterTransform& transform, const std::int8_t* g, std::int16_t* u) {
@@ -48,7 +64,9 @@ void transform_filter(const FilterTransform& transform, const std::int8_t* g, st
 bool winograd_applies(const IntegerConv& conv, Algorithm algorithm) {
   const ConvAttributes& w = conv.window;
   constexpr std::int64_t kLeastChannels = 16;
-  if (w.kernel != std::array<std::int64_t, 2>{3, 3} || w.strides != std::array<std::int64_t, 2>{1, 1} ||
+  const Properties properties = properties_of(algorithm);
+  if (w.kernel != std::array<std::int64_t, 2>{3, 3} ||
+      w.strides != std::array{properties.stride, properties.stride} ||
       w.dilations != std::array<std::int64_t, 2>{1, 1} || w.group != 1 || conv.c_in < kLeastChannels) {
     return false;
   }
@@ -59,7 +77,7 @@ bool winograd_applies(const IntegerConv& conv, Algorithm algorithm) {
     std::int64_t negative = 0;
     for (const std::int8_t q : weights.subspan(begin, per_channel)) (q > 0 ? positive : negative) += q;
     const std::int64_t largest = 255 * std::max(positive, -negative);
-    if (scale_of(algorithm) * largest > std::numeric_limits<std::int32_t>::max()) return false;
+    if (properties.scale * largest > std::numeric_limits<std::int32_t>::max()) return false;
   }
   return true;
 }
@@ -71,27 +89,29 @@ double conv3x3_cost(const Int8Kernels& kernels, Algorithm algorithm, const Integ
   // as int16 take more than half of a usual last cache.
   const double bytes_per_cycle = model_weights > (8 << 20) ? 5 : 16;
   constexpr double kNearBytes = 256.0 * 1024;  // Half of a second-level cache.
-  const std::int64_t side = algorithm == Algorithm::kWinograd4x4   ? 4
-                            : algorithm == Algorithm::kWinograd2x2 ? 2
-                                                                   : 1;
-  const bool direct = side == 1;
   const bool narrow = algorithm == Algorithm::kDirectNarrowPairs || algorithm == Algorithm::kDirectQuads;
-  const std::int64_t positions = direct ? 9 : (side + 2) * (side + 2);
+  const bool direct = narrow || algorithm == Algorithm::kDirectPairs;
+  const std::int64_t side = direct ? 1 : properties_of(algorithm).side;
+  const std::int64_t positions = direct ? 9 : winograd_positions(algorithm);
   const std::int64_t tiles = batch * ((extent.out_h + side - 1) / side) * ((extent.out_w + side - 1) / side);
   const auto weights = static_cast<double>(positions * conv.c_in * conv.c_out);
   const double bytes = narrow ? weights : 2 * weights;
   const double products_per_cycle = direct ? kernels.direct_products_per_cycle : kWinogradProductsPerCycle;
-  return std::max(static_cast<double>(tiles) * weights / products_per_cycle,
-                  bytes > kNearBytes ? bytes / bytes_per_cycle : 0.0);
+  double cycles = static_cast<double>(tiles) * weights / products_per_cycle;
+  if (algorithm == Algorithm::kWinogradStride2) {
+    // It saves less than the others, so its transforms count, and that it reads three times the weights.
+    cycles = 1.1 * (cycles + static_cast<double>(tiles * (4 * conv.c_in + 5 * conv.c_out)));
+  }
+  return std::max(cycles, bytes > kNearBytes ? bytes / bytes_per_cycle : 0.0);
 }
 
 std::int64_t winograd_positions(Algorithm algorithm) {
-  const std::int64_t side = transform_of(algorithm).positions;
+  const std::int64_t side = properties_of(algorithm).filter->positions;
   return side * side;
 }
 
 PackedWeights winograd_weights(const IntegerConv& conv, Algorithm algorithm) {
-  const FilterTransform& transform = transform_of(algorithm);
+  const FilterTransform& transform = *properties_of(algorithm).filter;
   const std::int64_t positions = winograd_positions(algorithm);
   const std::int64_t pairs = packed_steps(conv.c_in, 2);
   const std::int64_t panels = (conv.c_out + Int8Conv::kPanel - 1) / Int8Conv::kPanel;

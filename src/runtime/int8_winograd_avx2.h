@@ -1,5 +1,6 @@
-// Winograd's convolutions F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray 2015, arXiv 1509.09308) in integers for
-// AVX2, part of int8_avx2.cpp. NOLINTBEGIN(llvm-header-guard) No include guard on purpose.
+// Winograd's convolutions F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray 2015, arXiv 1509.09308), and one of
+// stride 2, in integers for AVX2, part of int8_avx2.cpp. NOLINTBEGIN(llvm-header-guard) No include guard on
+// purpose.
 //
 // Products are exact: transformed inputs and weights, scaled to be whole (int8_winograd.h), fit int16, and
 // vpmaddwd's pair sums fit int32. Sums over channels may wrap. What comes out is a known multiple of the
@@ -8,6 +9,7 @@
 
 /// 16 products instead of 36 make a 2x2 output tile. |transformed input| <= 4 * 255.
 struct Winograd2x2 {
+  static constexpr int kStride = 1;
   static constexpr int kOut = 2;
   static constexpr int kIn = 4;
 
@@ -29,6 +31,7 @@ struct Winograd2x2 {
 
 /// 36 products instead of 144 make a 4x4 output tile. |transformed input| <= 68 * 255.
 struct Winograd4x4 {
+  static constexpr int kStride = 1;
   static constexpr int kOut = 4;
   static constexpr int kIn = 6;
 
@@ -66,6 +69,31 @@ struct Winograd4x4 {
   }
 };
 
+/// 25 products instead of 36 make a 2x2 output tile of stride 2. In one dimension the first and the last tap
+/// meet every other input, F(2, 2) with three products, and the middle tap the inputs between them.
+/// |transformed input| <= 2 * 255.
+struct WinogradStride2 {
+  static constexpr int kStride = 2;
+  static constexpr int kOut = 2;
+  static constexpr int kIn = 5;
+
+  static void input(const __m256i d[kIn], __m256i t[kIn]) {
+    t[0] = _mm256_sub_epi16(d[0], d[2]);
+    t[1] = d[2];
+    t[2] = _mm256_sub_epi16(d[4], d[2]);
+    t[3] = d[1];
+    t[4] = d[3];
+  }
+  static void output(const __m256i m[kIn], __m256i y[kOut]) {
+    y[0] = _mm256_add_epi32(_mm256_add_epi32(m[0], m[1]), m[3]);
+    y[1] = _mm256_add_epi32(_mm256_add_epi32(m[1], m[2]), m[4]);
+  }
+  template <int I, int J>
+  static __m256i settle(__m256i sum) {
+    return sum;
+  }
+};
+
 /// The output tiles of an image.
 struct Tiles {
   std::int64_t rows, columns;
@@ -85,9 +113,10 @@ template <typename Winograd>
 void transform_input(const Int8Conv& conv, const Tiles& tiles, const std::uint8_t* x, std::int64_t tile,
                      const std::uint8_t* padding, std::int16_t* v, std::int64_t plane) {
   constexpr int kIn = Winograd::kIn;
+  constexpr std::int64_t kStep = Winograd::kOut * Winograd::kStride;
   const std::int64_t n = tile / (tiles.rows * tiles.columns);
-  const std::int64_t y0 = tile / tiles.columns % tiles.rows * Winograd::kOut - conv.window.pads[0];
-  const std::int64_t x0 = tile % tiles.columns * Winograd::kOut - conv.window.pads[1];
+  const std::int64_t y0 = tile / tiles.columns % tiles.rows * kStep - conv.window.pads[0];
+  const std::int64_t x0 = tile % tiles.columns * kStep - conv.window.pads[1];
   const std::uint8_t* taps[kIn][kIn];
   for (std::int64_t i = 0; i < kIn; ++i) {
     const bool row_inside = y0 + i >= 0 && y0 + i < conv.in_h;

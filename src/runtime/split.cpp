@@ -37,11 +37,12 @@ Footprint footprint_of(const Program& program) {
 
 Split split_batch(const Footprint& model, std::int64_t batch, int threads) {
   if (model.constant_bytes == 0) return {batch, false};
+  // Heavy models: pieces small enough to hand out as threads come for them would read the weights too often.
   const bool heavy = model.constant_bytes > kCacheBytes;
-  if (threads > 1 && batch >= threads && !model.uses_openmp) {
-    // Of light models more pieces than threads: what a thread that is held up does not get to, others do.
+  if (threads > 1 && batch >= threads && !heavy && !model.uses_openmp) {
+    // More pieces than threads: what a thread that is held up does not get to, others do.
     const std::int64_t share = batch / threads;
-    const std::int64_t most = heavy ? share : std::min(share, std::max(share / 4, kLeastTogether));
+    const std::int64_t most = std::min(share, std::max(share / 4, kLeastTogether));
     const std::int64_t piece = equal_pieces(batch, most, threads);
     const std::int64_t needed = kProductsPerByte * static_cast<std::int64_t>(model.constant_bytes);
     if (piece > 0 && piece * model.image_products >= needed) return {piece, true};

@@ -178,6 +178,7 @@ std::vector<std::uint8_t> random_bytes(std::int64_t count, std::uint64_t seed) {
 void expect_kernels_match(const Int8Kernels& kernels, int threads) {
   std::uint64_t seed = 1;
   int winograd_cases = 0;
+  int stride_2_cases = 0;
   for (const ConvCase& c : conv_grid()) {
     SCOPED_TRACE(std::string(kernels.isa) + ": " + describe(c));
     const Graph graph = conv_graph(c, ++seed);
@@ -194,13 +195,15 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
     if (&kernels == &int8_kernels_generic())
       algorithms.insert(algorithms.end(),
                         {Int8Conv::Algorithm::kDirectNarrowPairs, Int8Conv::Algorithm::kDirectQuads});
-    for (const auto winograd : {Int8Conv::Algorithm::kWinograd2x2, Int8Conv::Algorithm::kWinograd4x4}) {
+    for (const auto winograd : {Int8Conv::Algorithm::kWinograd2x2, Int8Conv::Algorithm::kWinograd4x4,
+                                Int8Conv::Algorithm::kWinogradStride2}) {
       if (kernels.winograd && winograd_applies(lowered, winograd)) algorithms.push_back(winograd);
     }
     if (depthwise_applies(lowered)) algorithms.push_back(Int8Conv::Algorithm::kDepthwise);
     for (const Int8Conv::Algorithm algorithm : algorithms) {
       SCOPED_TRACE("algorithm " + std::to_string(static_cast<int>(algorithm)));
       winograd_cases += algorithm == Int8Conv::Algorithm::kWinograd4x4 ? 1 : 0;
+      stride_2_cases += algorithm == Int8Conv::Algorithm::kWinogradStride2 ? 1 : 0;
       const Tensor wanted = channels_last(y);
       Tensor actual(wanted.shape(), DType::kUInt8);
       kernels.conv(prepare_int8_conv(lowered, extent, algorithm), c.batch, x.data(), nullptr,
@@ -223,6 +226,7 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
   }
   if (kernels.winograd) {
     EXPECT_GE(winograd_cases, 4);
+    EXPECT_GE(stride_2_cases, 4);
   }
 }
 
@@ -363,6 +367,18 @@ TEST(Int8Conv, WinogradPaysWhereDirectMultipliesLittle) {
   EXPECT_EQ(best_algorithm(int8_kernels_avx2(), late, small, 1), Int8Conv::Algorithm::kWinograd2x2);
   EXPECT_EQ(best_algorithm(int8_kernels_avx2(), late, small, 1, 10'000'000),
             Int8Conv::Algorithm::kDirectNarrowPairs);
+  // Of stride 2 the gain is smaller: not for few channels, nor where tiles stand over.
+  IntegerConv strided = largest_conv(64);
+  strided.c_out = 128;
+  strided.window.strides = {2, 2};
+  EXPECT_EQ(best_algorithm(int8_kernels_avx2(), strided, {32, 32, 16, 16}, 8),
+            Int8Conv::Algorithm::kWinogradStride2);
+  EXPECT_EQ(best_algorithm(int8_kernels_avx2(), strided, {10, 10, 5, 5}, 8),
+            Int8Conv::Algorithm::kDirectPairs);
+  strided.c_in = 16;
+  strided.c_out = 32;
+  EXPECT_EQ(best_algorithm(int8_kernels_avx2(), strided, {32, 32, 16, 16}, 8),
+            Int8Conv::Algorithm::kDirectPairs);
 }
 
 TEST(Int8Conv, LargestWeightsAndActivationsDoNotSaturate) {
