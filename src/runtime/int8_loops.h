@@ -215,12 +215,15 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
   // Rows of bytes that lie in the input one after the other are read there.
   const bool in_place = sizeof(Activation) == 1 && pointwise(conv);
   const std::int64_t stride = in_place ? conv.c_in : (steps * kDepth + 15) / 16 * 16 + 16;
-  // A block of packed rows takes part of the L2 cache and leaves room for a panel of weights.
+  // A block of packed rows takes part of the L2 cache and leaves room for a panel of weights. A second block
+  // would read all weights again, so a few rows may take more.
   constexpr std::int64_t kBlockBytes = 160 * 1024;
+  constexpr std::int64_t kMostBlockBytes = 256 * 1024;
   constexpr std::int64_t kMostRows = 576;
-  const std::int64_t fitting =
-      kBlockBytes / (stride * static_cast<std::int64_t>(sizeof(Activation))) / kGroup * kGroup;
-  const std::int64_t most = std::clamp<std::int64_t>(fitting, kGroup, kMostRows / kGroup * kGroup);
+  const std::int64_t row_bytes = stride * static_cast<std::int64_t>(sizeof(Activation));
+  const bool all_fit = rows <= kMostRows && rows * row_bytes <= kMostBlockBytes;
+  const std::int64_t groups = all_fit ? (rows + kGroup - 1) / kGroup : kBlockBytes / row_bytes / kGroup;
+  const std::int64_t most = std::clamp<std::int64_t>(groups, 1, kMostRows / kGroup) * kGroup;
   const std::int64_t out_group = conv.c_out / conv.window.group;
   // Whole pooling windows are whole quads of rows.
   const ProductPieces pieces(rows, window == 4 ? 4 * Isa::kRows : Isa::kRows, most,
