@@ -1,5 +1,5 @@
 """One engine in a process of its own, so that no two engines' threads meet. Reads a JSON line, answers with one:
-{"prepare": batch} loads the model; {"time": seconds} runs it for so long (at least thrice); {"logits": true}."""
+{"prepare": batch} loads the model; {"time": seconds} runs it for so long (at least once); {"logits": true}."""
 import json
 import sys
 import time
@@ -24,7 +24,7 @@ def make_engine(settings, batch):
 def timed(run, seconds):
     samples, end = [], time.perf_counter() + seconds
     run()  # Wakes threads and caches after the other engines' turn.
-    while len(samples) < 3 or time.perf_counter() < end:
+    while not samples or time.perf_counter() < end:
         start = time.perf_counter()
         run()
         samples.append(time.perf_counter() - start)

@@ -5,10 +5,12 @@
 namespace octavo {
 namespace {
 
-/// What of the last level cache a model may count on; others use it too.
-constexpr std::size_t kCacheBytes = 12 << 20;
+/// What of the last level cache a model's weights may count on, and the activations of a piece; others use it
+/// too.
+constexpr std::size_t kWeightBytes = 12 << 20;
+constexpr std::size_t kActivationBytes = 4 << 20;
 /// Fewer images in a piece would read the weights more often than it pays.
-constexpr std::int64_t kLeastTogether = 16;
+constexpr std::int64_t kLeastTogether = 4;
 /// A thread that runs pieces by itself reads all weights for each. It multiplies at least so often for a
 /// byte; below that, threads share late layers' weights among each other.
 constexpr std::int64_t kProductsPerByte = 40;
@@ -38,19 +40,19 @@ Footprint footprint_of(const Program& program) {
 Split split_batch(const Footprint& model, std::int64_t batch, int threads) {
   if (model.constant_bytes == 0) return {batch, false};
   // Heavy models: pieces small enough to hand out as threads come for them would read the weights too often.
-  const bool heavy = model.constant_bytes > kCacheBytes;
+  const bool heavy = model.constant_bytes > kWeightBytes;
   if (threads > 1 && batch >= threads && !heavy && !model.uses_openmp) {
-    // More pieces than threads: what a thread that is held up does not get to, others do.
-    const std::int64_t share = batch / threads;
-    const std::int64_t most = std::min(share, std::max(share / 4, kLeastTogether));
-    const std::int64_t piece = equal_pieces(batch, most, threads);
+    // Small pieces stay in the caches, and what a thread that is held up does not get to, others do.
     const std::int64_t needed = kProductsPerByte * static_cast<std::int64_t>(model.constant_bytes);
+    const std::int64_t enough = needed / std::max<std::int64_t>(1, model.image_products) + 1;
+    const std::int64_t piece =
+        equal_pieces(batch, std::min(batch / threads, std::max(kLeastTogether, 2 * enough)), threads);
     if (piece > 0 && piece * model.image_products >= needed) return {piece, true};
   }
   // Activations of the whole batch would pass through memory from one layer to the next; weights need not.
-  const bool too_large = model.image_bytes * static_cast<std::size_t>(batch) > kCacheBytes;
+  const bool too_large = model.image_bytes * static_cast<std::size_t>(batch) > kActivationBytes;
   if (heavy || !too_large) return {batch, false};
-  const auto cached = static_cast<std::int64_t>(kCacheBytes / (model.image_bytes + 1));
+  const auto cached = static_cast<std::int64_t>(kActivationBytes / (model.image_bytes + 1));
   const std::int64_t piece = equal_pieces(batch, std::max(kLeastTogether, cached), 1);
   return {piece > 0 ? piece : batch, false};
 }

@@ -18,7 +18,7 @@ TEST(Split, OneImageIsSharedByAllThreads) {
 }
 
 TEST(Split, LightModelsRunApartInMorePiecesThanThreads) {
-  EXPECT_EQ(split_batch(kLight, 128, 2), (Split{16, true}));
+  EXPECT_EQ(split_batch(kLight, 128, 2), (Split{4, true}));
   EXPECT_EQ(split_batch(kLight, 8, 2), (Split{4, true}));
   EXPECT_EQ(split_batch(kLight, 128, 32), (Split{4, true}));
 }
@@ -46,8 +46,8 @@ TEST(Split, PiecesAreEqualAndKeepAllThreadsBusy) {
 }
 
 TEST(Split, OneThreadKeepsActivationsInTheCache) {
-  EXPECT_EQ(split_batch(kLight, 128, 1), (Split{32, false}));
-  EXPECT_EQ(split_batch(kLight, 32, 1), (Split{32, false}));
+  EXPECT_EQ(split_batch(kLight, 128, 1), (Split{16, false}));
+  EXPECT_EQ(split_batch(kLight, 16, 1), (Split{16, false}));
   EXPECT_EQ(split_batch(kHeavy, 128, 1), (Split{128, false}));
 }
 
