@@ -15,7 +15,7 @@ void for_each_padded_line(const Int8Conv& conv, std::int64_t batch, const std::u
   // A window's rows keep their slots while it moves down; behind them one row of padding.
   const std::int64_t slots = (w.kernel[0] - 1) * w.dilations[0] + 1;
   const std::int64_t lines = batch * conv.out_h;
-  const std::int64_t pieces = std::min<std::int64_t>(lines, threads > 1 ? 4 * threads : 1);
+  const std::int64_t pieces = std::min<std::int64_t>(lines, threads > 1 ? kPiecesOfThread * threads : 1);
   const auto work = [&](PieceSource& source) {
     thread_local std::vector<std::uint8_t> padded;
     thread_local std::vector<std::int64_t> held;  // Which row of all images a slot holds.

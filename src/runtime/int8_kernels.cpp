@@ -101,10 +101,11 @@ bool depthwise_applies(const IntegerConv& conv) {
   return conv.window.group > 1 && conv.window.group == conv.c_in && conv.c_in == conv.c_out;
 }
 
-/// From how many k on crossed products take less time, as measured on Zen 3: tiles of four rows start and end
-/// more often than those of six, and Winograd's few rows for each weight wait for it.
-constexpr std::int64_t kCrossedRows = 64;
-constexpr std::int64_t kCrossedTiles = 256;
+/// From how many k on (for Winograd's algorithms: input channels) crossed products take less time, as
+/// measured on Zen 3: tiles of four rows start and end more often than those of six, and Winograd's few rows
+/// for each weight wait for it.
+constexpr std::int64_t kLeastCrossedK = 64;
+constexpr std::int64_t kLeastCrossedChannels = 256;
 
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
                            bool pool2x2, const std::optional<Int8Conv::Addition>& addition) {
@@ -130,11 +131,11 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   switch (algorithm) {
     case Int8Conv::Algorithm::kDirectPairs:
       pack_direct<std::int16_t>(conv, 2, result);
-      add_cross_terms<std::int16_t>(groups * result.panels, result.k, kCrossedRows, group_out, result);
+      add_cross_terms<std::int16_t>(groups * result.panels, result.k, kLeastCrossedK, group_out, result);
       break;
     case Int8Conv::Algorithm::kDirectNarrowPairs:
       pack_direct<std::int8_t>(conv, 2, result);
-      add_cross_terms<std::int8_t>(groups * result.panels, result.k, kCrossedRows, group_out, result);
+      add_cross_terms<std::int8_t>(groups * result.panels, result.k, kLeastCrossedK, group_out, result);
       break;
     case Int8Conv::Algorithm::kDirectQuads:
       pack_direct<std::int8_t>(conv, 4, result);
@@ -144,8 +145,8 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
       break;
     default:
       result.weights = winograd_weights(conv, algorithm);
-      add_cross_terms<std::int16_t>(winograd_positions(algorithm) * result.panels, conv.c_in, kCrossedTiles,
-                                    group_out, result);
+      add_cross_terms<std::int16_t>(winograd_positions(algorithm) * result.panels, conv.c_in,
+                                    kLeastCrossedChannels, group_out, result);
   }
   result.bias.assign(static_cast<std::size_t>(groups * result.panels * Int8Conv::kPanel), 0.0F);
   result.multiplier.assign(result.bias.size(), 0.0F);

@@ -45,8 +45,8 @@ struct Int8Conv {
 
   static constexpr std::int64_t kPanel = 16;  ///< Output channels that kernels make together.
   PackedWeights weights;                      ///< What they hold: Algorithm.
-  /// For crossed products (int8_avx2.cpp), where those pay: less the sum over quads of k of w0 * w2 + w1 *
-  /// w3, int32, for each column of each panel. Empty otherwise.
+  /// For crossed products (int8_tiles_avx2.h), where those pay: less the sum over quads of k of w0 * w2 + w1
+  /// * w3, int32, for each column of each panel. Empty otherwise.
   PackedWeights cross_terms;
   bool crossed() const { return cross_terms.size_bytes() > 0; }
   std::int64_t k = 0;       ///< kH * kW * c_in / group

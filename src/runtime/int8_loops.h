@@ -176,8 +176,8 @@ struct PanelOfRows {
   }
 };
 
-/// Runs it by way of sums in memory: `Isa::tile` makes up to kRows x 16 of them, of which the first `width`
-/// of a row matter; `Isa::finish` stores rows of outputs.
+/// Runs it by way of sums in memory: `Isa::sum` makes those of some rows, 16 a row, of which the first
+/// `width` matter; `Isa::with_finish` hands over what stores rows of outputs, as ScalarFinish does.
 template <typename Isa>
 void run_panel(const PanelOfRows<Isa>& panel) {
   const Int8Conv& conv = *panel.out.conv;

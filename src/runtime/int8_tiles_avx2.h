@@ -108,6 +108,8 @@ template <typename Weight, typename Output, int... Row>
 }
 
 /// What a row of packed numbers takes off each of its crossed sums: the sum over quads of x0 * x2 + x1 * x3.
+/// What lies behind k in the last quad counts too: against weights of 0 it makes just what is taken off here.
+/// (It is a number of another row or layer, so it fits like all others.)
 void sum_row_terms(const std::int16_t* a, std::int64_t stride, std::int64_t pairs, std::int64_t rows,
                    std::int32_t* terms) {
   for (std::int64_t r = 0; r < rows; ++r, a += stride) {

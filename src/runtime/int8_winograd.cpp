@@ -25,6 +25,7 @@ constexpr FilterTransform kTwo{4, {{{2, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 2}}
 constexpr FilterTransform kFour{6,
                                 {{{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}}}};
 
+/// The first and last tap as F(2, 2) has them, and the middle one for each of two outputs.
 constexpr FilterTransform kStride2{5, {{{1, 0, 0}, {1, 0, 1}, {0, 0, 1}, {0, 1, 0}, {0, 1, 0}}}};
 
 struct Properties {

@@ -264,7 +264,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
   const std::int64_t pairs = packed_steps(conv.c_in, 2);
   const std::int64_t stride = (conv.c_in + 15) / 16 * 16 + 16;
   const std::int64_t plane = kBlock * stride;
-  constexpr std::int64_t kCrossedTiles = 16;  // For fewer, waiting for weights is most of the time.
+  constexpr std::int64_t kLeastCrossedTiles = 16;  // For fewer, waiting for weights is most of the time.
 
   const ProductPieces pieces(batch * tiles.rows * tiles.columns, 6, kBlock, conv.panels, threads);
   const auto work = [&](PieceSource& source) {
@@ -278,7 +278,7 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
     for (std::int64_t piece = 0; (piece = source.take()) >= 0;) {
       const std::int64_t first = pieces.first_row(piece);
       const std::int64_t count = pieces.end_row(piece) - first;
-      const bool crossed = conv.crossed() && count >= kCrossedTiles;
+      const bool crossed = conv.crossed() && count >= kLeastCrossedTiles;
       if (held != first) {
         for (std::int64_t i = 0; i < count; ++i)
           transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);

@@ -10,6 +10,9 @@
 
 namespace octavo {
 
+/// How finely work is cut: more pieces would be too small for the kernels.
+inline constexpr std::int64_t kPiecesOfThread = 4;
+
 /// The pieces [0, count) for some threads. Each takes those of its own share first, which it may find in its
 /// caches, then what is left of the others'.
 class Pieces {
@@ -94,7 +97,6 @@ struct ProductPieces {
     const auto up = [](std::int64_t value, std::int64_t step) { return (value + step - 1) / step; };
     if (rows >= threads * 4 * grain) block = std::min(most, up(up(rows, threads), grain) * grain);
     blocks = rows > 0 ? up(rows, block) : 0;
-    constexpr std::int64_t kPiecesOfThread = 4;
     if (threads > 1 && blocks > 0)
       chunks = std::clamp<std::int64_t>(up(kPiecesOfThread * threads, blocks), 1, panels);
   }
