@@ -10,7 +10,7 @@
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/runtime/runtime.h"
-#include "runtime/int8_kernels.h"
+#include "runtime/int8/kernels.h"
 
 namespace octavo {
 namespace {

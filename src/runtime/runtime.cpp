@@ -14,11 +14,11 @@
 #include "octavo/core/parallel.h"
 #include "octavo/core/thread_team.h"
 #include "octavo/graph/passes.h"
-#include "runtime/compiler.h"
-#include "runtime/integer_groups.h"
-#include "runtime/onednn.h"
-#include "runtime/pixel_input.h"
-#include "runtime/split.h"
+#include "runtime/float/onednn.h"
+#include "runtime/lowering/integer_groups.h"
+#include "runtime/program/compiler.h"
+#include "runtime/program/pixel_input.h"
+#include "runtime/program/split.h"
 
 namespace octavo {
 

@@ -15,9 +15,9 @@
 #include "octavo/runtime/reference.h"
 #include "octavo/runtime/runtime.h"
 #include "runtime/annotated_graph.h"
-#include "runtime/int8_kernels.h"
-#include "runtime/int8_winograd.h"
-#include "runtime/onednn.h"
+#include "runtime/float/onednn.h"
+#include "runtime/int8/kernels.h"
+#include "runtime/int8/winograd.h"
 
 namespace octavo {
 namespace {

@@ -1,5 +1,5 @@
 // Work in pieces: each is done once, whoever does it.
-#include "runtime/pieces.h"
+#include "runtime/program/pieces.h"
 
 #include <gtest/gtest.h>
 

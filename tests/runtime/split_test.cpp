@@ -1,5 +1,5 @@
 // How batches are shared out: what a user can count on, whatever the machine.
-#include "runtime/split.h"
+#include "runtime/program/split.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Strides and walks, worked out by hand.
-#include "runtime/walk.h"
+#include "runtime/lowering/walk.h"
 
 #include <gtest/gtest.h>
 
