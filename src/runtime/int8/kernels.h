@@ -45,8 +45,9 @@ struct Int8Conv {
 
   static constexpr std::int64_t kPanel = 16;  ///< Output channels that kernels make together.
   PackedWeights weights;                      ///< What they hold: Algorithm.
-  /// For crossed products (avx2/tiles.h), where those pay: less the sum over quads of k of w0 * w2 + w1
-  /// * w3, int32, for each column of each panel. Empty otherwise.
+  /// For crossed products (avx2/tiles.h), where those pay; empty otherwise. One int32 for each column of each
+  /// panel, to be added to that column's sums: minus the sum, over each four (w0, w1, w2, w3) of the column's
+  /// weights, of w0 * w2 + w1 * w3.
   PackedWeights cross_terms;
   bool crossed() const { return cross_terms.size_bytes() > 0; }
   std::int64_t k = 0;       ///< kH * kW * c_in / group
@@ -98,7 +99,7 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
                            bool pool2x2 = false,
                            const std::optional<Int8Conv::Addition>& addition = std::nullopt);
 
-/// True for one filter a channel.
+/// True for convolutions that have one filter for each channel.
 bool depthwise_applies(const IntegerConv& conv);
 
 /// Steps of `depth` that a panel of weights takes k in, the last ones of zeros: whole quads of k.

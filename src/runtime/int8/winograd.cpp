@@ -83,27 +83,46 @@ bool winograd_applies(const IntegerConv& conv, Algorithm algorithm) {
   return true;
 }
 
+namespace {
+
+// What conv3x3_cost() counts with, as found on Zen 3 (docs/decisions/0001).
+/// Two `vpmaddwd` of AVX2 a cycle, of 16 products each.
+constexpr double kWinogradProductsPerCycle = 32;
+/// A model whose weights, as int16, take more than half of a usual last-level cache (32 MiB) finds them in
+/// memory again at each run; a smaller one in that cache.
+constexpr std::int64_t kWeightsInLastCache = 8 << 20;
+constexpr double kBytesPerCycleOfMemory = 5;
+constexpr double kBytesPerCycleOfLastCache = 16;
+/// Weights up to this size stay near the core: half of a second-level cache of 512 KiB.
+constexpr double kNearBytes = 256.0 * 1024;
+/// Cycles to transform one channel of a tile of the stride-2 algorithm: its 5x5 inputs, and its 2x2 outputs.
+constexpr std::int64_t kTransformInput = 4;
+constexpr std::int64_t kTransformOutput = 5;
+/// That algorithm reads 25 positions' weights for 9 taps; where it saves little, so much more time decides.
+constexpr double kStride2Overhead = 1.1;
+
+}  // namespace
+
 double conv3x3_cost(const Int8Kernels& kernels, Algorithm algorithm, const IntegerConv& conv,
                     std::int64_t batch, const ConvExtent& extent, std::int64_t model_weights) {
-  constexpr double kWinogradProductsPerCycle = 32;  // Two vpmaddwd of AVX2.
-  // Of weights that no cache near the core holds: from the last cache, or from memory where a model's weights
-  // as int16 take more than half of a usual last cache.
-  const double bytes_per_cycle = model_weights > (8 << 20) ? 5 : 16;
-  constexpr double kNearBytes = 256.0 * 1024;  // Half of a second-level cache.
-  const bool narrow = algorithm == Algorithm::kDirectNarrowPairs || algorithm == Algorithm::kDirectQuads;
-  const bool direct = narrow || algorithm == Algorithm::kDirectPairs;
+  const bool bytes = algorithm == Algorithm::kDirectNarrowPairs || algorithm == Algorithm::kDirectQuads;
+  const bool direct = bytes || algorithm == Algorithm::kDirectPairs;
   const std::int64_t side = direct ? 1 : properties_of(algorithm).side;
   const std::int64_t positions = direct ? 9 : winograd_positions(algorithm);
   const std::int64_t tiles = batch * ((extent.out_h + side - 1) / side) * ((extent.out_w + side - 1) / side);
   const auto weights = static_cast<double>(positions * conv.c_in * conv.c_out);
-  const double bytes = narrow ? weights : 2 * weights;
+  const double weight_bytes = bytes ? weights : 2 * weights;
   const double products_per_cycle = direct ? kernels.direct_products_per_cycle : kWinogradProductsPerCycle;
   double cycles = static_cast<double>(tiles) * weights / products_per_cycle;
   if (algorithm == Algorithm::kWinogradStride2) {
-    // It saves less than the others, so its transforms count, and that it reads three times the weights.
-    cycles = 1.1 * (cycles + static_cast<double>(tiles * (4 * conv.c_in + 5 * conv.c_out)));
+    // It saves less than the others, so that its transforms count too.
+    const std::int64_t transforms = tiles * (kTransformInput * conv.c_in + kTransformOutput * conv.c_out);
+    cycles = kStride2Overhead * (cycles + static_cast<double>(transforms));
   }
-  return std::max(cycles, bytes > kNearBytes ? bytes / bytes_per_cycle : 0.0);
+  if (weight_bytes <= kNearBytes) return cycles;
+  const double bytes_per_cycle =
+      model_weights > kWeightsInLastCache ? kBytesPerCycleOfMemory : kBytesPerCycleOfLastCache;
+  return std::max(cycles, weight_bytes / bytes_per_cycle);
 }
 
 std::int64_t winograd_positions(Algorithm algorithm) {
