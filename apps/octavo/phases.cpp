@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "interrupt.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/graph/graph.h"
@@ -60,16 +61,20 @@ void phase_train(Session& session, RunFolder& folder, const LoadedData& data) {
 }
 
 void resumable(const RunFolder& folder, const std::string& command, const std::function<void()>& work) {
+  const std::string where = "octavo " + command;
+  const auto problem = [&] {
+    const std::string config = folder.has("config.toml")
+                                   ? fmt::format("{} --config {}", where, folder.file("config.toml").string())
+                                   : std::string("the same command again");
+    return fmt::format("interrupted; what was finished is saved in {} (to go on: {})", folder.path().string(),
+                       config);
+  };
+  set_interrupted_message(where + ": " + problem());
   try {
     work();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
-    const std::string config = folder.has("config.toml") ? fmt::format("octavo {} --config {}", command,
-                                                                       folder.file("config.toml").string())
-                                                         : std::string("the same command again");
-    throw Error(ErrorCode::kInterrupted, "octavo " + command,
-                fmt::format("interrupted; what was finished is saved in {} (to go on: {})",
-                            folder.path().string(), config));
+    throw Error(ErrorCode::kInterrupted, where, problem());
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "console.h"
 #include "settings.h"
 
@@ -22,9 +23,10 @@ struct Session {
   std::filesystem::path report;              ///< --report of ptq; empty: none.
   bool resume = true;
   bool json = false;
-  bool layers = false;         ///< bench: time every step of each compiled model.
-  bool dataset_given = false;  ///< Else a model's own data set is taken.
-  int exit_code = 0;           ///< Of a command that ends without an error: verify's verdict.
+  bool layers = false;                 ///< bench: time every step of each compiled model.
+  std::vector<CommandHelp> help = {};  ///< Of the program and all commands.
+  bool dataset_given = false;          ///< Else a model's own data set is taken.
+  int exit_code = 0;                   ///< Of a command that ends without an error: verify's verdict.
 };
 
 // One function a command, each in its own cmd_<name>.cpp. Results go to standard output.
@@ -37,5 +39,7 @@ void cmd_bench(Session& session);
 void cmd_inspect(Session& session);
 void cmd_verify(Session& session);
 void cmd_data(Session& session);
+void cmd_completion(Session& session);
+void cmd_man(Session& session);
 
 }  // namespace octavo::app

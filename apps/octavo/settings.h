@@ -65,6 +65,8 @@ enum Command : unsigned {
   kData = 64,
   kInspect = 128,
   kVerify = 256,
+  kCompletion = 1024,
+  kMan = 2048,
 };
 
 /// One row of the table.

@@ -1,6 +1,7 @@
 // The phases that train, and need LibTorch.
 #include <fmt/format.h>
 
+#include "interrupt.h"
 #include "octavo/graph/preprocessing.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/quantize/layer_choices.h"
@@ -53,6 +54,7 @@ TrainResult train_base(const Session& session, const LoadedData& data,
   TrainConfig config = train_config(session.settings);
   config.checkpoint = checkpoint;
   connect(config, session, sinks);
+  const SavingScope saves;
   TrainResult result = train(graph, images, &data.pair.test, data.pair.normalization, config);
   for (const auto& [key, value] : graph.metadata) result.graph.metadata.emplace(key, value);
   stamp(result.graph, session, data, "base", kTrain);
@@ -64,6 +66,7 @@ QatResult make_qat(const Session& session, const LoadedData& data, const Graph& 
   QatConfig config = qat_config(session.settings);
   config.train.checkpoint = checkpoint;
   connect(config.train, session, sinks);
+  const SavingScope saves;
   QatResult result = train_quantized(base, activations_of(ptq), data.pair.train, &data.pair.test,
                                      normalization_of(base, data), config);
   for (const auto& [key, value] : ptq.metadata) result.graph.metadata.emplace(key, value);

@@ -96,6 +96,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
   if (descriptor_ < 0) throw_errno(path_, "write", errno);
   temporary_ = pattern;
+  unfinished_.note(temporary_);
   // mkostemp makes the file private; give it what an ordinary new file would get.
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -128,6 +129,7 @@ void AtomicFile::commit() {
     ::unlink(temporary_.c_str());
     throw_errno(path_, "write", error);
   }
+  unfinished_.forget();
 }
 
 void write_file(const fs::path& path, std::span<const std::byte> bytes) {

@@ -34,6 +34,7 @@ Finished octavo(const std::vector<std::string>& arguments, const RunOptions& opt
     dup2(err_file, STDERR_FILENO);
     setenv("XDG_CACHE_HOME", scratch.path().c_str(), 1);
     unsetenv("OCTAVO_DATA");
+    if (!options.temporary_files.empty()) setenv("TMPDIR", options.temporary_files.c_str(), 1);
     if (options.max_file_bytes != 0) {
       const rlimit limit{options.max_file_bytes, options.max_file_bytes};
       setrlimit(RLIMIT_FSIZE, &limit);
@@ -49,7 +50,7 @@ Finished octavo(const std::vector<std::string>& arguments, const RunOptions& opt
   bool interrupted = false;
   while (waitpid(child, &status, WNOHANG) == 0) {
     if (!interrupted && options.interrupt_when && options.interrupt_when()) {
-      kill(child, SIGINT);
+      kill(child, options.signal);
       interrupted = true;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

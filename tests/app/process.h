@@ -1,6 +1,7 @@
 /// Runs the real program and catches what it prints.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -16,11 +17,14 @@ struct Finished {
 };
 
 struct RunOptions {
-  /// Polled while the program runs; true sends SIGINT, once.
+  /// Polled while the program runs; true sends `signal`, once.
   std::function<bool()> interrupt_when;
+  int signal = SIGINT;
+  /// Its folder for temporary files; empty: as inherited.
+  std::filesystem::path temporary_files = {};
   /// Largest file it can write, as on a full disk; 0: no limit.
   std::uint64_t max_file_bytes = 0;
-  std::string stdout_file;  ///< Where its standard output goes instead.
+  std::string stdout_file = {};  ///< Where its standard output goes instead.
 };
 
 /// octavo with `arguments`, in an environment without terminal, network proxies or a user's cache folder.

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "octavo/core/unfinished_files.h"
+
 namespace octavo {
 
 /// Throws kIo if the file cannot be read, kBadInput if it is larger than `max_bytes`.
@@ -55,6 +57,7 @@ class AtomicFile {
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
+  UnfinishedFile unfinished_;
   int descriptor_ = -1;
 };
 

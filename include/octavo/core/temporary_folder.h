@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "octavo/core/error.h"
+#include "octavo/core/unfinished_files.h"
 
 namespace octavo {
 
@@ -20,6 +21,7 @@ class TemporaryFolder {
       throw Error(ErrorCode::kIo, pattern, "cannot be made; expected a writable folder for temporary files");
     }
     path_ = pattern;
+    unfinished_.note(path_);
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
@@ -32,6 +34,7 @@ class TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+  UnfinishedFile unfinished_;
 };
 
 }  // namespace octavo
