@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -72,6 +73,11 @@ InputFile::InputFile(fs::path path) : path_(std::move(path)) {
   if (::fstat(file.value, &info) != 0) throw_errno(path_, "read", errno);
   if (S_ISDIR(info.st_mode)) throw_errno(path_, "read", EISDIR);
   size_ = static_cast<std::uint64_t>(info.st_size);
+  // Some file systems keep small files beside the inode, in no block at all.
+  constexpr std::uint64_t kBlock = 512, kLeast = 4096;
+  stored_bytes_ = std::min(size_, static_cast<std::uint64_t>(info.st_blocks) * kBlock + kLeast);
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
   descriptor_ = std::exchange(file.value, -1);
 }
 

@@ -27,13 +27,18 @@ class InputFile {
 
   /// When it was opened.
   std::uint64_t size() const noexcept { return size_; }
+  /// How much of that the disk holds: less than size() where the file has holes, which read as zeros.
+  std::uint64_t stored_bytes() const noexcept { return stored_bytes_; }
+  /// What tells this file from all others, under whatever name.
+  std::uint64_t device() const noexcept { return device_; }
+  std::uint64_t inode() const noexcept { return inode_; }
   /// Fills `target` from `offset` on. Throws kIo if the file ends before.
   void read(std::uint64_t offset, std::span<std::byte> target) const;
 
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
-  std::uint64_t size_ = 0;
+  std::uint64_t size_ = 0, stored_bytes_ = 0, device_ = 0, inode_ = 0;
 };
 
 /// A file under a temporary name beside `path` that appears as `path`, complete and flushed to disk, on
