@@ -368,6 +368,14 @@ TEST(Budget, DoublingChainsAndMultipliedShapesAreUnsupported) {
   }
 }
 
+TEST(Budget, RanksAboveEightAreUnsupported) {
+  // Every value that follows would keep a shape of as many dimensions.
+  Model model;
+  model.integers("to", {-1, 1, 1, 1, 1, 1, 1, 1, 16});
+  model.node("Reshape", {"x", "to"}, "y");
+  EXPECT_THAT(cost_of(model.finish()).error, HasSubstr("9 dimensions, more than 8"));
+}
+
 /// A model whose `count` initializers all lie at the start of "data.bin", `size` bytes each.
 void write_external(const std::filesystem::path& folder, int count, std::int64_t size) {
   Model model;
