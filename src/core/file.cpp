@@ -31,14 +31,15 @@ struct Descriptor {
   }
 };
 
-}  // namespace
-
-std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+/// `regular`: nothing else will do, and nothing else is waited for.
+std::vector<std::byte> read_whole(const fs::path& path, std::uint64_t max_bytes, bool regular) {
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0))};
   if (file.value < 0) throw_errno(path, "open", errno);
   struct stat info {};
   if (::fstat(file.value, &info) != 0) throw_errno(path, "read", errno);
   if (S_ISDIR(info.st_mode)) throw_errno(path, "read", EISDIR);
+  if (regular && !S_ISREG(info.st_mode))
+    throw Error(ErrorCode::kBadInput, path.string(), "is no regular file; expected one");
   if (static_cast<std::uint64_t>(info.st_size) > max_bytes) {
     throw Error(ErrorCode::kBadInput, path.string(),
                 fmt::format("too large; expected at most {} bytes, got {}", max_bytes, info.st_size));
@@ -61,13 +62,24 @@ std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) 
   return bytes;
 }
 
+}  // namespace
+
+std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) {
+  return read_whole(path, max_bytes, /*regular=*/false);
+}
+
+std::vector<std::byte> read_regular_file(const fs::path& path, std::uint64_t max_bytes) {
+  return read_whole(path, max_bytes, /*regular=*/true);
+}
+
 std::string read_text_file(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 InputFile::InputFile(fs::path path) : path_(std::move(path)) {
-  Descriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  // A pipe, which has no places to read at, is not waited for.
+  Descriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.value < 0) throw_errno(path_, "open", errno);
   struct stat info {};
   if (::fstat(file.value, &info) != 0) throw_errno(path_, "read", errno);
@@ -150,7 +162,7 @@ void make_writable_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw_errno(folder, "create the folder", error.value());
-  if (!fs::is_directory(folder)) throw_errno(folder, "use as a folder", ENOTDIR);
+  if (!fs::is_directory(folder, error)) throw_errno(folder, "use as a folder", ENOTDIR);
   AtomicFile probe(folder / ".octavo-probe");
 }
 

@@ -68,8 +68,9 @@ std::optional<DatasetPair> search_cifar(const CifarLayout& layout, const DataReq
     failure.tried.emplace_back(error.what());
     failure.code = error.code();
     // Only an archive is what a download would replace.
+    std::error_code ignored;
     if (cache.empty() || !request.allow_download ||
-        fs::is_directory(find_cifar(layout, cache).value_or(cache))) {
+        fs::is_directory(find_cifar(layout, cache).value_or(cache), ignored)) {
       return std::nullopt;
     }
   }

@@ -202,6 +202,43 @@ TEST_F(Download, UnusableFolderIsAnIoError) {
   expect_error(ErrorCode::kIo, {(folder / "sub").string()}, [&] { download(config()); });
 }
 
+TEST_F(Download, ManyAtOnceLeaveOneWholeFile) {
+  // Each either downloads, finds the file there, or is told that another is at it; none writes into a file
+  // that another has finished.
+  for (int round = 0; round < 20; ++round) {
+    fs::remove(target);
+    std::atomic<int> done = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 8; ++i) {
+        threads.emplace_back([&] {
+          for (int k = 0; k < 5; ++k) {
+            try {
+              download(config());
+              EXPECT_EQ(get(target), content());
+              ++done;
+            } catch (const Error& error) {
+              EXPECT_NE(std::string(error.what()).find("another download"), std::string::npos)
+                  << error.what();
+            }
+          }
+        });
+      }
+    }
+    EXPECT_GE(done, 1);
+    EXPECT_EQ(get(target), content());
+    EXPECT_FALSE(fs::exists(part));
+  }
+}
+
+TEST_F(Download, FileThatAnotherHasJustFinishedIsKept) {
+  download(config());
+  server.set("/file", {.body = "gone", .status = 500});
+  download(config());
+  EXPECT_EQ(get(target), content());
+  EXPECT_FALSE(fs::exists(part));
+}
+
 TEST_F(Download, SecondDownloadOfTheSameFileIsRefused) {
   server.set("/file", {.body = content(), .stop_after = 50'000, .stall = true});
   std::stop_source stop;

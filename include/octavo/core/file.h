@@ -14,6 +14,9 @@ namespace octavo {
 /// Throws kIo if the file cannot be read, kBadInput if it is larger than `max_bytes`.
 std::vector<std::byte> read_file(const std::filesystem::path& path,
                                  std::uint64_t max_bytes = std::uint64_t{1} << 34);
+/// The same of a regular file: anything else, such as a pipe that nobody may ever write, throws kBadInput.
+std::vector<std::byte> read_regular_file(const std::filesystem::path& path,
+                                         std::uint64_t max_bytes = std::uint64_t{1} << 34);
 std::string read_text_file(const std::filesystem::path& path);
 
 /// A file open for reading at any place. Many threads may read at once.
