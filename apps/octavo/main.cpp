@@ -222,6 +222,17 @@ std::string version_text() {
                      facts.at("libtorch"), facts.at("compiler"));
 }
 
+/// What to say when memory is short, with the first flag of the command that asks for less.
+std::string out_of_memory(const std::vector<Setting>& table, unsigned command) {
+  std::string text = "out of memory; expected less work at once, got a larger request than there is memory";
+  for (const char* flag :
+       {"--batch-size", "--calibration-batch-size", "--train-limit", "--test-limit", "--threads"}) {
+    const auto has = [&](const Setting& s) { return s.flag == flag && (s.commands & command) != 0; };
+    if (std::ranges::any_of(table, has)) return text + fmt::format(" (try a smaller {})", flag);
+  }
+  return text;
+}
+
 /// Parses, runs the chosen command. Returns its exit code where that is no error.
 int run_program(int argc, char** argv) {
   Settings settings;
@@ -279,7 +290,11 @@ int run_program(int argc, char** argv) {
                   .json = typed.json,
                   .layers = typed.layers,
                   .dataset_given = dataset_in_config || typed.flags.contains("--dataset")};
-  chosen->run(session);
+  try {
+    chosen->run(session);
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kIo, "octavo", out_of_memory(table, chosen->bit));
+  }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     throw Error(ErrorCode::kIo, "standard output",
                 "cannot be written; expected room for the answer, got an error");
@@ -303,8 +318,7 @@ int main(int argc, char** argv) {
     return octavo::app::fail(error.what(), error.code());
   } catch (const std::bad_alloc&) {
     return octavo::app::fail(
-        "octavo: out of memory; expected less work at once, got a larger request than there is "
-        "memory (try a smaller --batch-size)",
+        "octavo: out of memory; expected less work at once, got a larger request than there is memory",
         ErrorCode::kIo);
   } catch (const std::filesystem::filesystem_error& error) {
     return octavo::app::fail(error.what(), ErrorCode::kIo);
