@@ -62,6 +62,7 @@ void collect_files(const fs::path& folder, std::vector<fs::path>& files) {
 }
 
 bool is_image_file(const fs::path& path) {
+  if (!fs::is_regular_file(path)) return false;  // Opening a pipe would wait for its writer.
   std::ifstream file(path, std::ios::binary);
   std::array<char, 8> start{};
   file.read(start.data(), start.size());
