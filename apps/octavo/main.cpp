@@ -4,10 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <new>
+#include <set>
 #include <stdexcept>
 
 #include "environment.h"
@@ -16,6 +18,7 @@
 #include "octavo/core/parallel.h"
 #include "octavo/core/version.h"
 #include "octavo/graph/zoo.h"
+#include "run_folder.h"
 #include "session.h"
 
 namespace octavo::app {
@@ -267,13 +270,19 @@ int run_program(int argc, char** argv) {
     if (app.got_subcommand(row.name)) chosen = &row;
   }
 
-  if (!typed.config.empty()) load_config(settings, typed.config);
-  const bool dataset_in_config = settings.data.dataset != Settings().data.dataset;
+  std::set<std::string> given;
+  if (!typed.config.empty()) {
+    given = load_config(settings, typed.config);
+    // Wherever it has been moved to, and from wherever it is named.
+    if (is_run_config(typed.config)) settings.out = folder_of(typed.config);
+  }
   for (const Setting& setting : table) {
     const auto text = typed.flags.find(setting.flag);
-    if (text != typed.flags.end() && (setting.commands & chosen->bit) != 0)
-      assign_text(setting, text->second);
+    if (text == typed.flags.end() || (setting.commands & chosen->bit) == 0) continue;
+    assign_text(setting, text->second);
+    given.insert(setting.path());
   }
+  check_together(settings, chosen->bit);
   if (settings.threads == 0) settings.threads = available_cores();
   set_num_threads(settings.threads);
 
@@ -289,7 +298,7 @@ int run_program(int argc, char** argv) {
                   .resume = typed.resume,
                   .json = typed.json,
                   .layers = typed.layers,
-                  .dataset_given = dataset_in_config || typed.flags.contains("--dataset")};
+                  .given = given};
   try {
     chosen->run(session);
   } catch (const std::bad_alloc&) {
@@ -312,6 +321,8 @@ int fail(const std::string& message, ErrorCode code) {
 
 int main(int argc, char** argv) {
   using octavo::ErrorCode;
+  // A file larger than the limit (ulimit -f) is then an error of write(), as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return octavo::app::run_program(argc, argv);
   } catch (const octavo::Error& error) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,9 @@ namespace {
               fmt::format("cannot {}; expected the operating system to allow it, got '{}'", action,
                           std::strerror(error)));
 }
+
+/// Between the name of the file to be and six random letters.
+constexpr std::string_view kTemporaryMark = ".octavo-tmp.";
 
 /// Closes a descriptor at the end of a scope.
 struct Descriptor {
@@ -110,10 +114,25 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> target) const {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
-  std::string pattern = path_.string() + ".XXXXXX";
-  descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (descriptor_ < 0) throw_errno(path_, "write", errno);
-  temporary_ = pattern;
+  const fs::path folder = path_.parent_path();
+  remove_dead_temporaries(folder.empty() ? fs::path(".") : folder);
+  // Room for the marks around it within the 255 bytes of a name.
+  const std::string name = path_.filename().string().substr(0, 200);
+  const std::string pattern = (folder / ("." + name + std::string(kTemporaryMark) + "XXXXXX")).string();
+  while (descriptor_ < 0) {
+    std::string chosen = pattern;
+    const int made = ::mkostemp(chosen.data(), O_CLOEXEC);
+    if (made < 0) throw_errno(path_, "write", errno);
+    // Who looks for dead writers' files may take this one away before the lock says that its writer lives.
+    ::flock(made, LOCK_EX | LOCK_NB);
+    struct stat info {};
+    if (::fstat(made, &info) == 0 && info.st_nlink == 0) {
+      ::close(made);
+      continue;
+    }
+    descriptor_ = made;
+    temporary_ = chosen;
+  }
   // mkostemp makes the file private; give it what an ordinary new file would get.
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -122,8 +141,8 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
-  ::close(descriptor_);
   ::unlink(temporary_.c_str());
+  ::close(descriptor_);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -139,13 +158,9 @@ void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(te
 
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) throw_errno(path_, "write", errno);
-  const int closed = ::close(descriptor_);
-  descriptor_ = -1;
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary_.c_str());
-    throw_errno(path_, "write", error);
-  }
+  // Renamed while it is open, and so locked: closed first, it would look like a dead writer's.
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_, "write", errno);
+  ::close(std::exchange(descriptor_, -1));
 }
 
 void write_file(const fs::path& path, std::span<const std::byte> bytes) {
@@ -158,12 +173,23 @@ void write_file(const fs::path& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span(text.data(), text.size())));
 }
 
+void remove_dead_temporaries(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with('.') || name.find(kTemporaryMark) == std::string::npos) continue;
+    const Descriptor file{::open(it->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+    // Where locks do not work nobody can be known to be dead, and the file stays.
+    if (file.value >= 0 && ::flock(file.value, LOCK_EX | LOCK_NB) == 0) ::unlink(it->path().c_str());
+  }
+}
+
 void make_writable_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw_errno(folder, "create the folder", error.value());
   if (!fs::is_directory(folder, error)) throw_errno(folder, "use as a folder", ENOTDIR);
-  AtomicFile probe(folder / ".octavo-probe");
+  AtomicFile probe(folder / "probe");
 }
 
 }  // namespace octavo

@@ -44,9 +44,10 @@ class InputFile {
   std::uint64_t size_ = 0, stored_bytes_ = 0, device_ = 0, inode_ = 0;
 };
 
-/// A file under a temporary name beside `path` that appears as `path`, complete and flushed to disk, on
-/// commit(). Without commit() the temporary file is removed and `path` keeps what it held. Every failure
-/// throws kIo.
+/// A file under a temporary name beside `path` (.NAME.octavo-tmp.XXXXXX) that appears as `path`, complete and
+/// flushed to disk, on commit(). Without commit() the temporary file is removed and `path` keeps what it
+/// held. Those that killed processes left in the folder go when the next AtomicFile is made there: the living
+/// lock theirs. Every failure throws kIo.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -69,6 +70,9 @@ class AtomicFile {
 /// AtomicFile in one call.
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file(const std::filesystem::path& path, std::string_view text);
+
+/// Removes the temporary files of AtomicFiles in `folder` whose processes are no more.
+void remove_dead_temporaries(const std::filesystem::path& folder);
 
 /// Creates `folder` and its parents and proves that a file can be written there. Throws kIo, naming the
 /// folder.
