@@ -16,36 +16,28 @@ namespace octavo::app {
 namespace {
 
 void phase_ptq(Session& session, RunFolder& folder, const LoadedData& data) {
-  if (folder.has("ptq.onnx")) {
-    session.console.line(fmt::format("ptq: done before ({})", folder.file("ptq.onnx").string()));
+  if (folder.done("ptq")) {
+    session.console.line(fmt::format("ptq: done before ({})", folder.model("ptq").string()));
     return;
   }
-  folder.log_phase("ptq", "start");
+  folder.begin("ptq");
   Results& state = folder.state();
   QuantizedPtq ptq;
   double& seconds = state.timing["ptq_s"];
   seconds = timed([&] { ptq = make_ptq(session, data, load_onnx(folder.file("base.onnx"))); });
-  const std::string note = leakage_note(ptq);
-  if (!note.empty() && std::find(state.notes.begin(), state.notes.end(), note) == state.notes.end()) {
-    state.notes.push_back(note);
-  }
-  folder.save_state();
-  seconds += timed([&] {
-    adapt(session, data, ptq.graph);
-    save_onnx(ptq.graph, folder.file("ptq.onnx"));
-  });
-  folder.save_state();
-  folder.log_phase("ptq", "end");
+  add_note(state, leakage_note(ptq));
+  seconds += timed([&] { adapt(session, data, ptq.graph); });
+  folder.save_model(ptq.graph, "ptq");
   session.console.line(
       fmt::format("ptq: calibrated on {} images and written in {:.1f} s", ptq.calibration_images, seconds));
 }
 
 void phase_qat(Session& session, RunFolder& folder, const LoadedData& data) {
-  if (folder.has("qat.onnx")) {
-    session.console.line(fmt::format("qat: done before ({})", folder.file("qat.onnx").string()));
+  if (folder.done("qat")) {
+    session.console.line(fmt::format("qat: done before ({})", folder.model("qat").string()));
     return;
   }
-  folder.log_phase("qat", "start");
+  folder.begin("qat");
   const Graph base = load_onnx(folder.file("base.onnx"));
   // A guarded file lacks the ranges of what stayed in float32.
   const Graph ptq = session.settings.latency_guard ? make_ptq(session, data, base).graph
@@ -60,9 +52,7 @@ void phase_qat(Session& session, RunFolder& folder, const LoadedData& data) {
   }
   seconds += timed([&] { adapt(session, data, result.graph); });
   state.timing["qat_s"] = seconds;
-  folder.save_state();
-  save_onnx(result.graph, folder.file("qat.onnx"));
-  folder.log_phase("qat", "end");
+  folder.save_model(result.graph, "qat");
 }
 
 Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
@@ -116,16 +106,20 @@ void show(const Session& session, const RunFolder& folder, const Results& result
 }  // namespace
 
 void cmd_run(Session& session) {
-  RunFolder folder(run_folder_path(session.settings), session.resume,
-                   defining_settings(session.settings, kRun));
-  if (folder.finished() && timed_as_asked(session, folder.state())) {
+  RunFolder folder(run_folder_path(session.settings), session.resume);
+  folder.require_same(asked_identity(session, kRun));
+  const bool finished = folder.finished() && timed_as_asked(session, folder.state());
+  const auto show_again = [&] {
     session.console.line(fmt::format("{}: finished before; --no-resume starts over", folder.path().string()));
     show(session, folder, folder.state());
-    return;
-  }
+  };
+  // Images at a place that is named are read again: they may be others by now, or always have been.
+  if (finished && session.settings.data.path.empty()) return show_again();
   resumable(folder, "run", [&] {
-    const LoadedData data = open_data(session, folder);
+    const LoadedData data = open_data(session, folder, kRun);
+    if (finished) return show_again();
     calibration_images(session, data);  // More than there are: said before training, not after it.
+    start_run(session, folder, data, kRun);
     phase_train(session, folder, data);
     phase_ptq(session, folder, data);
     phase_qat(session, folder, data);

@@ -6,10 +6,11 @@
 namespace octavo::app {
 
 void cmd_train(Session& session) {
-  RunFolder folder(run_folder_path(session.settings), session.resume,
-                   defining_settings(session.settings, kTrain));
+  RunFolder folder(run_folder_path(session.settings), session.resume);
+  folder.require_same(asked_identity(session, kTrain));
   resumable(folder, "train", [&] {
-    const LoadedData data = open_data(session, folder);
+    const LoadedData data = open_data(session, folder, kTrain);
+    start_run(session, folder, data, kTrain);
     phase_train(session, folder, data);
   });
   std::printf("%s\n", folder.file("base.onnx").c_str());

@@ -1,8 +1,11 @@
 // The octavo command: flags, help, and the only place that turns errors into messages and exit codes.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <new>
+#include <set>
 
 #include "command_line.h"
 #include "environment.h"
@@ -11,6 +14,7 @@
 #include "octavo/core/parallel.h"
 #include "octavo/core/version.h"
 #include "octavo/graph/zoo.h"
+#include "run_folder.h"
 #include "session.h"
 
 namespace octavo::app {
@@ -50,6 +54,17 @@ void run_command(Command command, Session& session) {
   }
 }
 
+/// What to say when memory is short, with the first flag of the command that asks for less.
+std::string out_of_memory(const std::vector<Setting>& table, unsigned command) {
+  std::string text = "out of memory; expected less work at once, got a larger request than there is memory";
+  for (const char* flag :
+       {"--batch-size", "--calibration-batch-size", "--train-limit", "--test-limit", "--threads"}) {
+    const auto has = [&](const Setting& s) { return s.flag == flag && (s.commands & command) != 0; };
+    if (std::ranges::any_of(table, has)) return text + fmt::format(" (try a smaller {})", flag);
+  }
+  return text;
+}
+
 /// Parses, runs the chosen command. Returns its exit code where that is no error.
 int run_program(int argc, char** argv) {
   Settings settings;
@@ -61,13 +76,19 @@ int run_program(int argc, char** argv) {
   }
   const Typed& typed = command_line.typed();
 
-  if (!typed.config.empty()) load_config(settings, typed.config);
-  const bool dataset_in_config = settings.data.dataset != Settings().data.dataset;
+  std::set<std::string> given;
+  if (!typed.config.empty()) {
+    given = load_config(settings, typed.config);
+    // Wherever it has been moved to, and from wherever it is named.
+    if (is_run_config(typed.config)) settings.out = folder_of(typed.config);
+  }
   for (const Setting& setting : table) {
     const auto text = typed.flags.find(setting.flag);
-    if (text != typed.flags.end() && (setting.commands & typed.command) != 0)
-      assign_text(setting, text->second);
+    if (text == typed.flags.end() || (setting.commands & typed.command) == 0) continue;
+    assign_text(setting, text->second);
+    given.insert(setting.path());
   }
+  check_together(settings, typed.command);
   if (settings.threads == 0) settings.threads = available_cores();
   set_num_threads(settings.threads);
 
@@ -84,8 +105,12 @@ int run_program(int argc, char** argv) {
                   .json = typed.json,
                   .layers = typed.layers,
                   .help = command_line.help(),
-                  .dataset_given = dataset_in_config || typed.flags.contains("--dataset")};
-  run_command(typed.command, session);
+                  .given = given};
+  try {
+    run_command(typed.command, session);
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kIo, "octavo", out_of_memory(table, typed.command));
+  }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     throw Error(ErrorCode::kIo, "standard output",
                 "cannot be written; expected room for the answer, got an error");
@@ -103,14 +128,15 @@ int fail(const std::string& message, ErrorCode code) {
 
 int main(int argc, char** argv) {
   using octavo::ErrorCode;
+  // A file larger than the limit (ulimit -f) is then an error of write(), as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return octavo::app::run_program(argc, argv);
   } catch (const octavo::Error& error) {
     return octavo::app::fail(error.what(), error.code());
   } catch (const std::bad_alloc&) {
     return octavo::app::fail(
-        "octavo: out of memory; expected less work at once, got a larger request than there is "
-        "memory (try a smaller --batch-size)",
+        "octavo: out of memory; expected less work at once, got a larger request than there is memory",
         ErrorCode::kIo);
   } catch (const std::filesystem::filesystem_error& error) {
     return octavo::app::fail(error.what(), ErrorCode::kIo);

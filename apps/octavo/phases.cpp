@@ -15,12 +15,27 @@ TrainSinks log_sinks(RunFolder& folder) {
           .on_epoch = [&folder](const EpochRecord& record) { folder.log_epoch(record); }};
 }
 
-LoadedData open_data(Session& session, RunFolder& folder) {
+RunIdentity asked_identity(const Session& session, Command command) {
+  return asked_identity(session.settings, requested_dataset(session), command);
+}
+
+LoadedData open_data(Session& session, RunFolder& folder, Command command) {
   LoadedData data = load_data(session);
+  RunIdentity identity = asked_identity(session, command);
+  add_images(identity, data.pair);
+  folder.require_same(identity);
+  return data;
+}
+
+void start_run(Session& session, RunFolder& folder, const LoadedData& data, Command command) {
+  RunIdentity identity = asked_identity(session, command);
+  add_images(identity, data.pair);
+  folder.start(identity);
   const Dataset& train = data.pair.train;
-  folder.require_data(train.hash, train.source);
   Settings resolved = session.settings;
   resolved.data.dataset = train.name;
+  // So that the file means the same from another working directory.
+  if (!resolved.data.path.empty()) resolved.data.path = std::filesystem::absolute(resolved.data.path);
   resolved.out = folder.path();
   write_file(folder.file("config.toml"), to_toml(resolved));
 
@@ -31,21 +46,20 @@ LoadedData open_data(Session& session, RunFolder& folder) {
   state.test_images = data.pair.test.size();
   state.class_names = train.class_names;
   state.model = resolved.model;
-  if (!folder.has("results.json")) {
-    state.notes = data.notes;
-    folder.save_state();
-  }
+  state.settings["data.hash"] = train.hash;
+  state.settings["data.test_hash"] = data.pair.test.hash;
+  for (const std::string& note : data.notes) add_note(state, note);
+  if (!folder.has("results.json")) folder.save_state();
   session.console.line(fmt::format("data: {}, {} training and {} test images, from {}", train.name,
                                    train.size(), data.pair.test.size(), train.source));
-  return data;
 }
 
 void phase_train(Session& session, RunFolder& folder, const LoadedData& data) {
-  if (folder.has("base.onnx")) {
-    session.console.line(fmt::format("train: done before ({})", folder.file("base.onnx").string()));
+  if (folder.done("train")) {
+    session.console.line(fmt::format("train: done before ({})", folder.model("train").string()));
     return;
   }
-  folder.log_phase("train", "start");
+  folder.begin("train");
   TrainResult result = train_base(session, data, folder.file("checkpoint.pt"), log_sinks(folder));
   Results& state = folder.state();
   state.parameters = parameter_count(result.graph);
@@ -54,10 +68,7 @@ void phase_train(Session& session, RunFolder& folder, const LoadedData& data) {
   double seconds = 0;
   for (const EpochRecord& record : result.history) seconds += record.seconds;
   state.timing["train_s"] = seconds;
-  folder.save_state();
-  // Last: where base.onnx is, what the state says of training is complete.
-  save_onnx(result.graph, folder.file("base.onnx"));
-  folder.log_phase("train", "end");
+  folder.save_model(result.graph, "train");
 }
 
 void resumable(const RunFolder& folder, const std::string& command, const std::function<void()>& work) {

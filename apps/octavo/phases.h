@@ -6,8 +6,14 @@
 
 namespace octavo::app {
 
-/// Loads the data for the run in `folder`, checks that they are the run's own, and writes config.toml.
-LoadedData open_data(Session& session, RunFolder& folder);
+/// What is asked for of a run, as far as settings tell.
+RunIdentity asked_identity(const Session& session, Command command);
+
+/// Loads the data for the run in `folder` and checks that they are the run's own.
+LoadedData open_data(Session& session, RunFolder& folder, Command command);
+
+/// Makes the folder this run's: removes what --no-resume gives up, and writes config.toml.
+void start_run(Session& session, RunFolder& folder, const LoadedData& data, Command command);
 
 /// base.onnx, unless it is there.
 void phase_train(Session& session, RunFolder& folder, const LoadedData& data);

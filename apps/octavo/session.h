@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -25,8 +26,8 @@ struct Session {
   bool json = false;
   bool layers = false;                 ///< bench: time every step of each compiled model.
   std::vector<CommandHelp> help = {};  ///< Of the program and all commands.
-  bool dataset_given = false;          ///< Else a model's own data set is taken.
-  int exit_code = 0;                   ///< Of a command that ends without an error: verify's verdict.
+  std::set<std::string> given = {};  ///< Settings ("section.key") named by a file or a flag, default or not.
+  int exit_code = 0;                 ///< Of a command that ends without an error: verify's verdict.
 };
 
 // One function a command, each in its own cmd_<name>.cpp. Results go to standard output.

@@ -132,7 +132,8 @@ void add_data(std::vector<Setting>& table, Settings& s) {
               {"cifar10", "cifar100", "fashion-mnist", "mnist", "image-folder", "auto"},
               "Data set; auto takes what is in --data, else CIFAR-10, or Fashion-MNIST where there is "
               "neither CIFAR-10 nor a "
-              "network");
+              "network")
+      .chooses_images = true;
   rows.add("path", "--data", s.data.path,
            "Folder or archive with the data (empty: $OCTAVO_DATA, cache, download)");
   rows.add("download", "--download", s.data.allow_download,
@@ -140,13 +141,17 @@ void add_data(std::vector<Setting>& table, Settings& s) {
   rows.add("url", "--url", s.data.url, "Address that CIFAR is downloaded from (empty: the official one)");
   rows.add("md5", "--md5", s.data.md5, "MD5 of that archive (empty: the official one's, none: not checked)");
   rows.number("train_limit", "--train-limit", s.train_limit, 0, kUnbounded,
-              "Use the first so many training images (0: all)");
+              "Use the first so many training images (0: all)")
+      .chooses_images = true;
   rows.number("test_limit", "--test-limit", s.test_limit, 0, kUnbounded,
-              "Use the first so many test images (0: all)");
+              "Use the first so many test images (0: all)")
+      .chooses_images = true;
   rows.number("image_size", "--image-size", s.image_size, 0, 65536,
-              "Height and width that images are resized and cut to, pixels (0: the model's)");
+              "Height and width that images are resized and cut to, pixels (0: the model's)")
+      .chooses_images = true;
   rows.number("resize", "--resize", s.data.images.resize, 0, 65536,
-              "Their shorter side before that, pixels (0: as small as covers the cut)");
+              "Their shorter side before that, pixels (0: as small as covers the cut)")
+      .chooses_images = true;
   rows.number("mean", "--mean", s.mean, -1e6, 1e6,
               "Mean of the normalization, one a channel, of pixels from 0 to 1 (empty: the model's, else the "
               "data set's)")
@@ -156,18 +161,20 @@ void add_data(std::vector<Setting>& table, Settings& s) {
 
 void add_optimizer(Rows& rows, const std::string& prefix, OptimizerConfig& o) {
   const auto flag = [&prefix](const std::string& name) { return "--" + prefix + name; };
-  rows.number("lr", flag("lr"), o.lr, 0, 100, "Peak learning rate of SGD");
-  rows.number("momentum", flag("momentum"), o.momentum, 0, 1, "Momentum of SGD");
+  rows.number("lr", flag("lr"), o.lr, 0, 100, "Peak learning rate of SGD").above_min = true;
+  rows.number("momentum", flag("momentum"), o.momentum, 0, 1, "Momentum of SGD").below_max = true;
   rows.add("nesterov", flag("nesterov"), o.nesterov, "Nesterov momentum");
   rows.number("weight_decay", flag("weight-decay"), o.weight_decay, 0, 1, "Weight decay (L2)");
   rows.add("decay_norm_and_bias", flag("decay-norm-and-bias"), o.decay_norm_and_bias,
            "Decay batch-norm parameters and biases too");
   rows.choice("schedule", flag("schedule"), o.schedule, schedule_names(), "How the learning rate changes");
   rows.number("warmup_fraction", flag("warmup-fraction"), o.warmup_fraction, 0, 1,
-              "Part of the steps with a rising learning rate (one-cycle, cosine)");
+              "Part of the steps with a rising learning rate (one-cycle, cosine)")
+      .below_max = true;
   rows.number("step_epochs", flag("step-epochs"), o.step_epochs, 1, kUnbounded,
               "Epochs between drops (step)");
-  rows.number("step_factor", flag("step-factor"), o.step_factor, 0, 1, "Factor of a drop (step)");
+  rows.number("step_factor", flag("step-factor"), o.step_factor, 0, 1, "Factor of a drop (step)").above_min =
+      true;
   rows.number("label_smoothing", flag("label-smoothing"), o.label_smoothing, 0, 0.999,
               "Part of the label spread over all classes");
 }
@@ -274,6 +281,18 @@ std::vector<Setting> settings_table(Settings& settings) {
   add_train(table, settings);
   add_quantization(table, settings);
   return table;
+}
+
+void check_together(const Settings& settings, unsigned commands) {
+  const auto check = [](const OptimizerConfig& o, const std::string& prefix) {
+    if (!o.nesterov || o.momentum > 0) return;
+    throw Error(ErrorCode::kUsage, fmt::format("--{}momentum", prefix),
+                fmt::format("does not go with --{0}nesterov; expected a momentum above 0, got {1} (or give "
+                            "--no-{0}nesterov)",
+                            prefix, o.momentum));
+  };
+  if ((commands & (kRun | kTrain)) != 0) check(settings.train.optimizer, "");
+  if ((commands & (kRun | kQat)) != 0) check(settings.qat.train.optimizer, "qat-");
 }
 
 TrainConfig train_config(const Settings& settings) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -80,8 +81,12 @@ struct Setting {
   bool defines_result = false;
   std::function<SettingValue()> get;
   std::function<void(const SettingValue&)> set;
-  double min = -1e300, max = 1e300;  ///< Inclusive; numbers, and each number of a list.
-  std::vector<std::string> choices;  ///< Empty: any text.
+  /// True if it chooses the images that results are of. What was read is told apart by its hash; this names
+  /// the setting.
+  bool chooses_images = false;
+  double min = -1e300, max = 1e300;           ///< Of numbers, and of each number of a list.
+  bool above_min = false, below_max = false;  ///< Else `min` and `max` are allowed themselves.
+  std::vector<std::string> choices;           ///< Empty: any text.
 
   std::string path() const { return section + "." + key; }
 };
@@ -98,15 +103,23 @@ std::string to_text(const SettingValue& value);
 /// Sets from a flag's text. Throws kUsage, naming the flag.
 void assign_text(const Setting& setting, const std::string& text);
 
-/// Applies a TOML file to `settings`. Throws kIo if it cannot be read, kBadInput (syntax) or kUsage (unknown
-/// key, wrong type, value out of range), both with file:line:column.
-void load_config(Settings& settings, const std::filesystem::path& file);
+/// Throws kUsage, naming the flag, if values that are allowed by themselves do not go together in what one of
+/// `commands` does.
+void check_together(const Settings& settings, unsigned commands);
+
+/// Applies a TOML file to `settings` and answers which of them ("section.key") it gave. Throws kIo if it
+/// cannot be read, kBadInput (syntax) or kUsage (unknown key, wrong type, value out of range), both with
+/// file:line:column.
+std::set<std::string> load_config(Settings& settings, const std::filesystem::path& file);
 
 /// The whole table as a commented TOML file that load_config reads back to the same settings.
 std::string to_toml(const Settings& settings);
 
 /// "section.key" -> value of the settings that define a result of one of `commands`.
 std::map<std::string, std::string> defining_settings(const Settings& settings, unsigned commands);
+
+/// Likewise of the settings of one section, and, for "data", of those that choose images.
+std::map<std::string, std::string> defining_settings_of(const Settings& settings, const std::string& section);
 
 /// All settings as "section.key" -> value.
 std::map<std::string, std::string> flat_settings(const Settings& settings);

@@ -104,7 +104,11 @@ bool convert(const SettingValue& like, const toml::node& node, SettingValue& val
 }
 
 bool in_range(const Setting& setting, const SettingValue& value) {
-  const auto fits = [&setting](double x) { return std::isfinite(x) && x >= setting.min && x <= setting.max; };
+  const auto fits = [&setting](double x) {
+    const bool above = setting.above_min ? x > setting.min : x >= setting.min;
+    const bool below = setting.below_max ? x < setting.max : x <= setting.max;
+    return std::isfinite(x) && above && below;
+  };
   if (const auto* integer = std::get_if<std::int64_t>(&value)) return fits(static_cast<double>(*integer));
   if (const auto* number = std::get_if<double>(&value)) return fits(*number);
   if (const auto* list = std::get_if<std::vector<std::int64_t>>(&value)) {
@@ -177,7 +181,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 }
 
 void load_section(const std::vector<Setting>& table, const std::string& section, const toml::table& keys,
-                  const std::filesystem::path& file) {
+                  const std::filesystem::path& file, std::set<std::string>& given) {
   for (const auto& [key, node] : keys) {
     const std::string name = section + "." + std::string(key.str());
     const auto row = std::find_if(table.begin(), table.end(),
@@ -199,6 +203,7 @@ void load_section(const std::vector<Setting>& table, const std::string& section,
                               source_text(node), default_hint(*row)));
     }
     assign(*row, value, where);
+    given.insert(name);
   }
 }
 
@@ -209,6 +214,8 @@ std::string expectation(const Setting& setting) {
   if (!setting.choices.empty()) return fmt::format("one of {}", fmt::join(setting.choices, ", "));
   std::string text = type_name(value);
   if (std::holds_alternative<bool>(value) || std::holds_alternative<std::string>(value)) return text;
+  if (setting.above_min) return fmt::format("{} above {}, at most {}", text, setting.min, setting.max);
+  if (setting.below_max) return fmt::format("{} from {} to below {}", text, setting.min, setting.max);
   if (setting.max < 1e9) return fmt::format("{} from {} to {}", text, setting.min, setting.max);
   return fmt::format("{} of at least {}", text, setting.min);
 }
@@ -237,7 +244,7 @@ void assign_text(const Setting& setting, const std::string& text) {
   assign(setting, value, setting.flag);
 }
 
-void load_config(Settings& settings, const std::filesystem::path& file) {
+std::set<std::string> load_config(Settings& settings, const std::filesystem::path& file) {
   const std::string text = read_text_file(file);
   toml::table root;
   try {
@@ -248,6 +255,7 @@ void load_config(Settings& settings, const std::filesystem::path& file) {
         fmt::format("not TOML; expected 'key = value' under a [section], got: {}", error.description()));
   }
   const std::vector<Setting> table = settings_table(settings);
+  std::set<std::string> given;
   std::vector<std::string> sections;
   for (const Setting& setting : table) {
     if (std::find(sections.begin(), sections.end(), setting.section) == sections.end()) {
@@ -264,8 +272,9 @@ void load_config(Settings& settings, const std::filesystem::path& file) {
                       "[{}]?)",
                       section, fmt::join(sections, ", "), section, nearest(section, sections)));
     }
-    load_section(table, section, *keys, file);
+    load_section(table, section, *keys, file, given);
   }
+  return given;
 }
 
 std::string to_toml(const Settings& settings) {
@@ -287,6 +296,17 @@ std::map<std::string, std::string> defining_settings(const Settings& settings, u
   std::map<std::string, std::string> flat;
   for (const Setting& setting : settings_table(copy)) {
     if (setting.defines_result && (setting.commands & commands) != 0)
+      flat[setting.path()] = to_text(setting.get());
+  }
+  return flat;
+}
+
+std::map<std::string, std::string> defining_settings_of(const Settings& settings,
+                                                        const std::string& section) {
+  Settings copy = settings;
+  std::map<std::string, std::string> flat;
+  for (const Setting& setting : settings_table(copy)) {
+    if (setting.section == section && (setting.defines_result || setting.chooses_images))
       flat[setting.path()] = to_text(setting.get());
   }
   return flat;

@@ -64,10 +64,12 @@ void fit_images(const Session& session, const ImageFolderConfig& images, LoadedD
   }
 }
 
-LoadedData load_named(const Session& session, const std::string& dataset, ImageFolderConfig images) {
+LoadedData load_named(const Session& session, const std::string& dataset, ImageFolderConfig images,
+                      const std::string& preferred = {}) {
   LoadedData data;
   DataRequest request = session.settings.data;
   request.dataset = dataset;
+  request.preferred = preferred;
   request.stop = session.stop;
   images.resize = request.images.resize;
   images.train_limit = session.settings.train_limit;
@@ -108,9 +110,14 @@ void stamp(Graph& graph, const Session& session, const LoadedData& data, const s
   graph.metadata["octavo.data_hash"] = train.hash;
 }
 
+std::string requested_dataset(const Session& session) {
+  const DataRequest& data = session.settings.data;
+  return data.path.empty() || session.given.contains("data.dataset") ? data.dataset : "auto";
+}
+
 LoadedData load_data(const Session& session) {
   const Settings& settings = session.settings;
-  return load_named(session, settings.data.dataset,
+  return load_named(session, requested_dataset(session),
                     {.height = settings.image_size, .width = settings.image_size});
 }
 
@@ -123,11 +130,13 @@ LoadedData load_data_for(const Session& session, const Graph& model, WantedSplit
                             settings.image_size));
   }
   const auto own = model.metadata.find("octavo.dataset");
-  std::string dataset = settings.data.dataset;
-  if (!session.dataset_given && own != model.metadata.end()) dataset = own->second;
-  if (!session.dataset_given && own == model.metadata.end() && !settings.data.path.empty()) dataset = "auto";
+  std::string dataset = requested_dataset(session);
+  const std::string own_name = own == model.metadata.end() ? std::string() : own->second;
+  if (!session.given.contains("data.dataset") && settings.data.path.empty() && !own_name.empty())
+    dataset = own_name;
   return load_named(session, dataset,
-                    {.channels = input[1], .height = input[2], .width = input[3], .splits = splits});
+                    {.channels = input[1], .height = input[2], .width = input[3], .splits = splits},
+                    own_name);
 }
 
 std::string origin_note(const DatasetPair& pair) {

@@ -20,6 +20,9 @@ struct LoadedData {
   bool normalization_asked = false;  ///< By --mean and --std: it wins over a model's own.
 };
 
+/// The data set that the settings name; "auto", what lies there, where a place alone is given.
+std::string requested_dataset(const Session& session);
+
 /// Finds and reads the data set of the settings, cut to the limits.
 LoadedData load_data(const Session& session);
 /// As above, by default the data set that `model` was made from, or, where the model does not say and a

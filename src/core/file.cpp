@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -22,6 +24,9 @@ namespace {
                           std::strerror(error)));
 }
 
+/// Between the name of the file to be and six random letters.
+constexpr std::string_view kTemporaryMark = ".octavo-tmp.";
+
 /// Closes a descriptor at the end of a scope.
 struct Descriptor {
   int value;
@@ -30,14 +35,15 @@ struct Descriptor {
   }
 };
 
-}  // namespace
-
-std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+/// `regular`: nothing else will do, and nothing else is waited for.
+std::vector<std::byte> read_whole(const fs::path& path, std::uint64_t max_bytes, bool regular) {
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0))};
   if (file.value < 0) throw_errno(path, "open", errno);
   struct stat info {};
   if (::fstat(file.value, &info) != 0) throw_errno(path, "read", errno);
   if (S_ISDIR(info.st_mode)) throw_errno(path, "read", EISDIR);
+  if (regular && !S_ISREG(info.st_mode))
+    throw Error(ErrorCode::kBadInput, path.string(), "is no regular file; expected one");
   if (static_cast<std::uint64_t>(info.st_size) > max_bytes) {
     throw Error(ErrorCode::kBadInput, path.string(),
                 fmt::format("too large; expected at most {} bytes, got {}", max_bytes, info.st_size));
@@ -60,18 +66,34 @@ std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) 
   return bytes;
 }
 
+}  // namespace
+
+std::vector<std::byte> read_file(const fs::path& path, std::uint64_t max_bytes) {
+  return read_whole(path, max_bytes, /*regular=*/false);
+}
+
+std::vector<std::byte> read_regular_file(const fs::path& path, std::uint64_t max_bytes) {
+  return read_whole(path, max_bytes, /*regular=*/true);
+}
+
 std::string read_text_file(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 InputFile::InputFile(fs::path path) : path_(std::move(path)) {
-  Descriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  // A pipe, which has no places to read at, is not waited for.
+  Descriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.value < 0) throw_errno(path_, "open", errno);
   struct stat info {};
   if (::fstat(file.value, &info) != 0) throw_errno(path_, "read", errno);
   if (S_ISDIR(info.st_mode)) throw_errno(path_, "read", EISDIR);
   size_ = static_cast<std::uint64_t>(info.st_size);
+  // Some file systems keep small files beside the inode, in no block at all.
+  constexpr std::uint64_t kBlock = 512, kLeast = 4096;
+  stored_bytes_ = std::min(size_, static_cast<std::uint64_t>(info.st_blocks) * kBlock + kLeast);
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
   descriptor_ = std::exchange(file.value, -1);
 }
 
@@ -92,11 +114,26 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> target) const {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
-  std::string pattern = path_.string() + ".XXXXXX";
-  descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (descriptor_ < 0) throw_errno(path_, "write", errno);
-  temporary_ = pattern;
-  unfinished_.note(temporary_);
+  const fs::path folder = path_.parent_path();
+  remove_dead_temporaries(folder.empty() ? fs::path(".") : folder);
+  // Room for the marks around it within the 255 bytes of a name.
+  const std::string name = path_.filename().string().substr(0, 200);
+  const std::string pattern = (folder / ("." + name + std::string(kTemporaryMark) + "XXXXXX")).string();
+  while (descriptor_ < 0) {
+    std::string chosen = pattern;
+    const int made = ::mkostemp(chosen.data(), O_CLOEXEC);
+    if (made < 0) throw_errno(path_, "write", errno);
+    // Who looks for dead writers' files may take this one away before the lock says that its writer lives.
+    ::flock(made, LOCK_EX | LOCK_NB);
+    struct stat info {};
+    if (::fstat(made, &info) == 0 && info.st_nlink == 0) {
+      ::close(made);
+      continue;
+    }
+    descriptor_ = made;
+    temporary_ = chosen;
+    unfinished_.note(temporary_);
+  }
   // mkostemp makes the file private; give it what an ordinary new file would get.
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -105,8 +142,8 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
-  ::close(descriptor_);
   ::unlink(temporary_.c_str());
+  ::close(descriptor_);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -122,13 +159,9 @@ void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(te
 
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) throw_errno(path_, "write", errno);
-  const int closed = ::close(descriptor_);
-  descriptor_ = -1;
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary_.c_str());
-    throw_errno(path_, "write", error);
-  }
+  // Renamed while it is open, and so locked: closed first, it would look like a dead writer's.
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_, "write", errno);
+  ::close(std::exchange(descriptor_, -1));
   unfinished_.forget();
 }
 
@@ -142,12 +175,23 @@ void write_file(const fs::path& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span(text.data(), text.size())));
 }
 
+void remove_dead_temporaries(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with('.') || name.find(kTemporaryMark) == std::string::npos) continue;
+    const Descriptor file{::open(it->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+    // Where locks do not work nobody can be known to be dead, and the file stays.
+    if (file.value >= 0 && ::flock(file.value, LOCK_EX | LOCK_NB) == 0) ::unlink(it->path().c_str());
+  }
+}
+
 void make_writable_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw_errno(folder, "create the folder", error.value());
-  if (!fs::is_directory(folder)) throw_errno(folder, "use as a folder", ENOTDIR);
-  AtomicFile probe(folder / ".octavo-probe");
+  if (!fs::is_directory(folder, error)) throw_errno(folder, "use as a folder", ENOTDIR);
+  AtomicFile probe(folder / "probe");
 }
 
 }  // namespace octavo

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "octavo/core/error.h"
 
@@ -77,6 +78,21 @@ Tensor::Tensor(const Tensor& other) : Tensor(other.shape_, other.dtype_) {
 
 Tensor& Tensor::operator=(const Tensor& other) {
   if (this != &other) *this = Tensor(other);
+  return *this;
+}
+
+Tensor::Tensor(Tensor&& other) noexcept
+    : shape_(std::exchange(other.shape_, {})),
+      dtype_(std::exchange(other.dtype_, DType::kFloat32)),
+      size_(std::exchange(other.size_, 0)),
+      buffer_(std::move(other.buffer_)) {}
+
+Tensor& Tensor::operator=(Tensor&& other) noexcept {
+  Tensor taken(std::move(other));
+  shape_.swap(taken.shape_);
+  dtype_ = taken.dtype_;
+  size_ = taken.size_;
+  buffer_.swap(taken.buffer_);
   return *this;
 }
 

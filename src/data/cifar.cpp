@@ -196,7 +196,7 @@ DatasetPair read_folder(const CifarLayout& layout, const fs::path& folder) {
   Splits splits(layout, folder);
   for (const CifarFile& file : layout.files) {
     const fs::path path = folder / file.name;
-    const std::vector<std::byte> bytes = read_file(path, layout.file_bytes(file));
+    const std::vector<std::byte> bytes = read_regular_file(path, layout.file_bytes(file));
     if (bytes.size() != layout.file_bytes(file)) throw_wrong_size(layout, file, path.string(), bytes.size());
     splits.fill(file, bytes, path.string());
   }
@@ -206,15 +206,26 @@ DatasetPair read_folder(const CifarLayout& layout, const fs::path& folder) {
 /// What libarchive needs to pull bytes through a GzipReader, which, unlike libarchive, verifies the CRC-32.
 struct ArchiveSource {
   GzipReader reader;
+  std::uint64_t left;  ///< Bytes that it may still unpack to.
   std::vector<std::byte> buffer = std::vector<std::byte>(1 << 18);
-  std::exception_ptr failure;
+  std::exception_ptr failure = nullptr;
+
+  std::size_t read() {
+    const std::size_t count = reader.read(buffer);
+    if (count > left) {
+      throw Error(ErrorCode::kBadInput, reader.path().string(),
+                  "unpacks to far more than CIFAR has; expected the official archive (download it again)");
+    }
+    left -= count;
+    return count;
+  }
 };
 
 la_ssize_t pull(archive* /*archive*/, void* client, const void** data) {
   auto& source = *static_cast<ArchiveSource*>(client);
   *data = source.buffer.data();
   try {
-    return static_cast<la_ssize_t>(source.reader.read(source.buffer));
+    return static_cast<la_ssize_t>(source.read());
   } catch (...) {
     source.failure = std::current_exception();
     return -1;
@@ -229,7 +240,7 @@ class TarReader {
  public:
   TarReader(const CifarLayout& layout, const fs::path& path)
       : layout_(layout),
-        source_{.reader = GzipReader(path), .failure = nullptr},
+        source_{.reader = GzipReader(path), .left = most_bytes(layout)},
         archive_(archive_read_new()) {
     check_internal(archive_ != nullptr, "libarchive is out of memory");
     archive_read_support_format_tar(archive_.get());
@@ -259,11 +270,17 @@ class TarReader {
 
   /// Reads what follows the last entry, so that the checksum at the end of the file is verified.
   void finish() {
-    while (source_.reader.read(source_.buffer) > 0) {
+    while (source_.read() > 0) {
     }
   }
 
  private:
+  /// Twice what the files of the data set hold.
+  static std::uint64_t most_bytes(const CifarLayout& layout) {
+    std::uint64_t bytes = 0;
+    for (const CifarFile& file : layout.files) bytes += 2 * layout.file_bytes(file);
+    return bytes;
+  }
   void check(int code) {
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) fail();
   }
@@ -353,13 +370,17 @@ std::optional<fs::path> find_cifar(const CifarLayout& layout, const fs::path& pa
 
 DatasetPair read_cifar(const CifarLayout& layout, const fs::path& path) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) {
+  if (const fs::file_status status = fs::status(path, ignored); !fs::exists(status)) {
+    if (status.type() == fs::file_type::none) {
+      throw Error(ErrorCode::kIo, path.string(),
+                  fmt::format("cannot be examined: {} ({})", ignored.message(), layout.hint()));
+    }
     throw Error(ErrorCode::kIo, path.string(), fmt::format("no such file or folder ({})", layout.hint()));
   }
   const std::optional<fs::path> found = find_cifar(layout, path);
   if (!found)
     throw Error(ErrorCode::kIo, path.string(), fmt::format("no {} here ({})", layout.title, layout.hint()));
-  return fs::is_directory(*found) ? read_folder(layout, *found) : read_archive(layout, *found);
+  return fs::is_directory(*found, ignored) ? read_folder(layout, *found) : read_archive(layout, *found);
 }
 
 DatasetPair read_cifar10(const fs::path& path) { return read_cifar(cifar10_layout(), path); }

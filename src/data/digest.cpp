@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <openssl/provider.h>
 
 #include <array>
 #include <cerrno>
@@ -16,16 +17,29 @@ namespace {
 
 EVP_MD_CTX* as_context(void* pointer) { return static_cast<EVP_MD_CTX*>(pointer); }
 
+/// OpenSSL's own implementations, whatever the system's configuration restricts cryptography to. Lives as
+/// long as the process; null if OpenSSL was built without them.
+const EVP_MD* algorithm(DigestKind kind) {
+  struct Algorithms {
+    OSSL_LIB_CTX* library = OSSL_LIB_CTX_new();
+    OSSL_PROVIDER* provider = OSSL_PROVIDER_load(library, "default");
+    EVP_MD* md5 = EVP_MD_fetch(library, "MD5", nullptr);
+    EVP_MD* sha256 = EVP_MD_fetch(library, "SHA256", nullptr);
+  };
+  static const Algorithms algorithms;
+  return kind == DigestKind::kMd5 ? algorithms.md5 : algorithms.sha256;
+}
+
 }  // namespace
 
 void Digest::Free::operator()(void* context) const noexcept { EVP_MD_CTX_free(as_context(context)); }
 
 Digest::Digest(DigestKind kind) : context_(EVP_MD_CTX_new()) {
   const bool is_md5 = kind == DigestKind::kMd5;
-  if (!context_ ||
-      EVP_DigestInit_ex(as_context(context_.get()), is_md5 ? EVP_md5() : EVP_sha256(), nullptr) != 1) {
+  const EVP_MD* known = algorithm(kind);
+  if (!context_ || !known || EVP_DigestInit_ex(as_context(context_.get()), known, nullptr) != 1) {
     throw Error(ErrorCode::kUnsupported, is_md5 ? "MD5" : "SHA-256",
-                "OpenSSL does not provide this checksum (is the system in FIPS mode?)");
+                "the system's OpenSSL does not have this checksum; expected its default provider");
   }
 }
 

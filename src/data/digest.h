@@ -11,7 +11,8 @@ namespace octavo {
 
 enum class DigestKind { kMd5, kSha256 };
 
-/// A running checksum. Throws kUnsupported if the system's OpenSSL refuses the algorithm (MD5 in FIPS mode).
+/// A running checksum, against damage and mistakes and not against an attacker: MD5 is used in FIPS mode too.
+/// Throws kUnsupported if the system's OpenSSL does not have the algorithm at all.
 class Digest {
  public:
   explicit Digest(DigestKind kind);

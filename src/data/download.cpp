@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "digest.h"
 #include "octavo/core/error.h"
@@ -34,22 +35,16 @@ constexpr long kHttpRangeNotSatisfiable = 416;
 class PartFile {
  public:
   explicit PartFile(fs::path path) : path_(std::move(path)) {
-    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) throw_disk(path_, "write", errno);
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      const int error = errno;
-      ::close(descriptor_);
-      if (error == EWOULDBLOCK) {
-        throw Error(ErrorCode::kIo, path_.string(),
-                    "another download of this file is running (wait for it to end)");
-      }
-      throw_disk(path_, "lock", error);
-    }
+    // Between open and lock the download that held the file may have ended, and renamed it: what is locked
+    // then is the finished file, which must not be written to any more. So look again under the lock.
+    while (!open_and_lock()) ::close(std::exchange(descriptor_, -1));
     size_ = static_cast<std::uint64_t>(::lseek(descriptor_, 0, SEEK_END));
   }
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
-  ~PartFile() { ::close(descriptor_); }
+  ~PartFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
 
   const fs::path& path() const { return path_; }
   std::uint64_t size() const { return size_; }
@@ -69,6 +64,7 @@ class PartFile {
       size_ += static_cast<std::uint64_t>(written);
     }
   }
+  /// Under the lock, so that it is our own file.
   void remove() { ::unlink(path_.c_str()); }
   void publish(const fs::path& target) {
     if (::fsync(descriptor_) != 0) throw_disk(path_, "write", errno);
@@ -76,6 +72,25 @@ class PartFile {
   }
 
  private:
+  /// False if what was locked is not the file of that name any more.
+  bool open_and_lock() {
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw_disk(path_, "write", errno);
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      const int error = errno;
+      ::close(std::exchange(descriptor_, -1));
+      if (error == EWOULDBLOCK) {
+        throw Error(ErrorCode::kIo, path_.string(),
+                    "another download of this file is running (wait for it to end)");
+      }
+      throw_disk(path_, "lock", error);
+    }
+    struct stat locked {
+    }, named{};
+    return ::fstat(descriptor_, &locked) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+           locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+  }
+
   fs::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
@@ -250,6 +265,12 @@ void download(const DownloadConfig& config) {
   fs::path part_path = config.target;
   part_path += ".part";
   PartFile part(part_path);
+  std::error_code ignored;
+  if (part.size() == 0 && !config.md5.empty() && fs::is_regular_file(config.target, ignored) &&
+      file_md5(config.target) == config.md5) {
+    part.remove();  // Another download has just ended.
+    return;
+  }
   if (config.md5.empty()) part.clear();
   while (true) {
     const bool resumed = part.size() > 0;

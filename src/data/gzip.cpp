@@ -1,6 +1,9 @@
 #include "gzip.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -21,15 +24,24 @@ gzFile as_gz(void* file) { return static_cast<gzFile>(file); }
 void GzipReader::Close::operator()(void* file) const noexcept { gzclose_r(as_gz(file)); }
 
 GzipReader::GzipReader(std::filesystem::path path) : path_(std::move(path)) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path_, ignored)) {
-    throw Error(ErrorCode::kIo, path_.string(), "cannot read: it is a folder; expected a file");
-  }
-  errno = 0;
-  file_.reset(gzopen(path_.c_str(), "rb"));
-  if (!file_) {
+  const auto fail = [&](int error) {
+    throw Error(ErrorCode::kIo, path_.string(), fmt::format("cannot open: {}", std::strerror(error)));
+  };
+  // Not waiting for the writer of a pipe.
+  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) fail(errno);
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(descriptor);
     throw Error(ErrorCode::kIo, path_.string(),
-                fmt::format("cannot open: {}", std::strerror(errno == 0 ? ENOMEM : errno)));
+                fmt::format("cannot read: it is {}; expected a file",
+                            S_ISDIR(info.st_mode) ? "a folder" : "no regular file"));
+  }
+  stored_bytes_ = static_cast<std::uint64_t>(info.st_size);
+  file_.reset(gzdopen(descriptor, "rb"));
+  if (!file_) {
+    ::close(descriptor);
+    fail(ENOMEM);
   }
   gzbuffer(as_gz(file_.get()), 1U << 17);
 }

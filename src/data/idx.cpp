@@ -21,6 +21,10 @@ constexpr std::uint32_t kImagesMagic = 0x00000803;  // uint8, three dimensions
 constexpr std::uint32_t kLabelsMagic = 0x00000801;  // uint8, one dimension
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 33;
 constexpr std::size_t kPiece = std::size_t{1} << 24;
+/// Real images shrink to a half or a fifth. gzip can pack zeros to a thousandth: a file of a few megabytes
+/// would fill the memory. Small files may.
+constexpr std::uint64_t kMostExpansion = 128;
+constexpr std::uint64_t kFreeBytes = std::uint64_t{1} << 26;
 
 /// File names in the order train images, train labels, test images, test labels.
 constexpr std::array<std::string_view, 4> kStems = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
@@ -101,8 +105,14 @@ class IdxFile {
 
   /// The declared size is believed only as far as there are bytes: memory grows with what was read.
   std::vector<std::uint8_t> read_elements(std::uint64_t count) {
+    const std::uint64_t most = kMostExpansion * reader_.stored_bytes() + kFreeBytes;
     std::vector<std::uint8_t> elements;
     while (elements.size() < count) {
+      if (elements.size() > most) {
+        throw Error(
+            ErrorCode::kBadInput, where(),
+            fmt::format("unpacks to more than {} times its size; expected real images", kMostExpansion));
+      }
       const std::size_t old = elements.size();
       elements.resize(old + std::min<std::size_t>(kPiece, static_cast<std::size_t>(count) - old));
       read_fully(std::as_writable_bytes(std::span(elements).subspan(old)), count - old);

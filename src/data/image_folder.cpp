@@ -1,10 +1,15 @@
 /// Image folders: one folder a class, JPEG and PNG files of any size in it.
 #include <fmt/format.h>
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <tuple>
 
 #include "image.h"
@@ -44,24 +49,81 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return result;
 }
 
+/// What a path leads to, after every link. What is neither file nor folder is passed over: reading a pipe
+/// would wait for its writer, and a link to itself leads nowhere.
+enum class Kind : std::uint8_t { kFile, kFolder, kOther };
+
+Kind kind_of(const fs::path& path) {
+  std::error_code error;
+  switch (fs::status(path, error).type()) {
+    case fs::file_type::directory:
+      return Kind::kFolder;
+    case fs::file_type::regular:
+    case fs::file_type::not_found:  // A link whose target is gone: an error once it is read.
+      return Kind::kFile;
+    case fs::file_type::none:
+      if (error == std::errc::too_many_symbolic_link_levels) return Kind::kOther;
+      throw Error(ErrorCode::kIo, path.string(), "cannot be examined: " + error.message());
+    default:
+      return Kind::kOther;
+  }
+}
+
+bool is_folder(const fs::path& path) { return kind_of(path) == Kind::kFolder; }
+
 std::vector<fs::path> folders_in(const fs::path& folder) {
   std::vector<fs::path> result = entries(folder);
-  std::erase_if(result, [](const fs::path& path) { return !fs::is_directory(path); });
+  std::erase_if(result, [](const fs::path& path) { return !is_folder(path); });
   return result;
 }
 
-/// All files below `folder`, by name.
-void collect_files(const fs::path& folder, std::vector<fs::path>& files) {
+/// Folders by device and inode, whatever links lead to them.
+class Visited {
+ public:
+  /// False if it has been added before.
+  bool add(const fs::path& folder) {
+    struct stat info {};
+    if (::stat(folder.c_str(), &info) != 0) {
+      throw Error(ErrorCode::kIo, folder.string(),
+                  std::string("cannot be examined: ") + std::strerror(errno));
+    }
+    return folders_.emplace(info.st_dev, info.st_ino).second;
+  }
+
+ private:
+  std::set<std::pair<dev_t, ino_t>> folders_;
+};
+
+/// All files below `folder`, by name. A folder that links lead to again is visited once.
+void collect_files(const fs::path& folder, Visited& visited, std::vector<fs::path>& files) {
   for (const fs::path& path : entries(folder)) {
-    if (fs::is_directory(path)) {
-      collect_files(path, files);
-    } else {
+    const Kind kind = kind_of(path);
+    if (kind == Kind::kFolder) {
+      if (visited.add(path)) collect_files(path, visited, files);
+    } else if (kind == Kind::kFile) {
       files.push_back(path);
     }
   }
 }
 
+/// The folder, those that it lies in, and `others`: a link from below to one of them would bring in images of
+/// other classes and splits.
+Visited not_to_enter(const fs::path& folder, const std::vector<fs::path>& others) {
+  Visited visited;
+  std::error_code error;
+  fs::path at = fs::canonical(folder, error);
+  if (error) throw Error(ErrorCode::kIo, folder.string(), "cannot be examined: " + error.message());
+  while (true) {
+    visited.add(at);
+    if (!at.has_relative_path()) break;
+    at = at.parent_path();
+  }
+  for (const fs::path& other : others) visited.add(other);
+  return visited;
+}
+
 bool is_image_file(const fs::path& path) {
+  if (kind_of(path) != Kind::kFile) return false;
   std::ifstream file(path, std::ios::binary);
   std::array<char, 8> start{};
   file.read(start.data(), start.size());
@@ -83,16 +145,20 @@ struct Listing {
 Listing list_split(const fs::path& folder, bool labels_needed) {
   Listing listing;
   std::vector<std::vector<fs::path>> files;
-  for (const fs::path& folder_of_class : folders_in(folder)) {
+  const std::vector<fs::path> folders = folders_in(folder);
+  const Visited outside = not_to_enter(folder, folders);
+  for (const fs::path& folder_of_class : folders) {
+    Visited visited = outside;
     listing.classes.push_back(folder_of_class.filename().string());
-    collect_files(folder_of_class, files.emplace_back());
+    collect_files(folder_of_class, visited, files.emplace_back());
     if (files.back().empty())
       throw Error(ErrorCode::kBadInput, folder_of_class.string(),
                   "has no images; expected those of one class");
   }
   if (files.empty() && !labels_needed) {  // Calibration asks for no labels.
     listing.classes.push_back(folder.filename().string());
-    collect_files(folder, files.emplace_back());
+    Visited visited = outside;
+    collect_files(folder, visited, files.emplace_back());
   }
   std::size_t most = 0;
   for (const auto& of_class : files) most = std::max(most, of_class.size());
@@ -109,14 +175,14 @@ Listing list_split(const fs::path& folder, bool labels_needed) {
 
 std::optional<fs::path> split_folder(const fs::path& root, std::initializer_list<const char*> names) {
   for (const char* name : names) {
-    if (fs::is_directory(root / name)) return root / name;
+    if (is_folder(root / name)) return root / name;
   }
   return std::nullopt;
 }
 
 void read_image(const fs::path& file, const ImageFolderConfig& config, std::span<std::uint8_t> planes) {
   const std::string where = file.string();
-  Image image = decode_image(read_file(file, std::uint64_t{1} << 30), config.channels, where);
+  Image image = decode_image(read_regular_file(file, std::uint64_t{1} << 30), config.channels, where);
   const ImageSize window{config.height, config.width};
   const ImageSize size = size_before_crop(image, config.resize, window);
   if (size.height < window.height || size.width < window.width) {
@@ -191,12 +257,12 @@ void check_same_classes(const Listing& train, const Listing& test, const fs::pat
 }  // namespace
 
 bool has_image_folder(const fs::path& folder) {
-  if (!fs::is_directory(folder)) return false;
+  if (!is_folder(folder)) return false;
   fs::path at = folder;
   for (int depth = 0; depth < 4; ++depth) {
     fs::path down;
     for (const fs::path& path : entries(at)) {
-      if (fs::is_directory(path)) {
+      if (is_folder(path)) {
         if (down.empty()) down = path;
       } else if (is_image_file(path)) {
         return true;
@@ -216,7 +282,7 @@ DatasetPair read_image_folder(const fs::path& path, const ImageFolderConfig& con
         fmt::format("expected 1 or 3 channels and a positive image size, got {} x {} x {} (--image-size)",
                     config.channels, config.height, config.width));
   }
-  if (!fs::is_directory(path)) {
+  if (!is_folder(path)) {
     std::error_code ignored;
     throw Error(
         ErrorCode::kIo, path.string(),

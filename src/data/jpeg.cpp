@@ -9,6 +9,7 @@
 // clang-format on
 
 #include <array>
+#include <cstring>
 #include <memory>
 
 #include "image_codecs.h"
@@ -22,6 +23,7 @@ namespace {
 struct Reader {
   jpeg_decompress_struct jpeg{};
   jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
   std::jmp_buf failed{};
   std::array<char, JMSG_LENGTH_MAX> problem{};
 
@@ -30,6 +32,15 @@ struct Reader {
   Reader& operator=(const Reader&) = delete;
   ~Reader() { jpeg_destroy_decompress(&jpeg); }
 };
+
+/// A progressive file may have as many scans as it likes, and each goes over the whole picture.
+void on_progress(j_common_ptr jpeg) {
+  constexpr int kMostScans = 500;
+  auto* reader = static_cast<Reader*>(jpeg->client_data);
+  if (reader->jpeg.input_scan_number <= kMostScans) return;
+  std::strcpy(reader->problem.data(), "too many scans");
+  std::longjmp(reader->failed, 1);
+}
 
 void stop(j_common_ptr jpeg) {
   auto* reader = static_cast<Reader*>(jpeg->client_data);
@@ -49,6 +60,8 @@ Reader::Reader() {
   errors.emit_message = on_message;
   jpeg.client_data = this;
   jpeg_create_decompress(&jpeg);
+  progress.progress_monitor = on_progress;
+  jpeg.progress = &progress;
 }
 
 bool read_header(Reader& reader, std::span<const std::byte> bytes) {
@@ -106,6 +119,14 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
   };
   if (!read_header(*reader, bytes)) fail();
   check_image_size(reader->jpeg.image_width, reader->jpeg.image_height, where);
+  // A header alone must not make us allocate: each block of 8 x 8 of the finest component takes a bit at
+  // least.
+  constexpr std::uint64_t kMostPixelsPerByte = 1024;
+  if (std::uint64_t{reader->jpeg.image_width} * reader->jpeg.image_height >
+      kMostPixelsPerByte * bytes.size()) {
+    throw Error(ErrorCode::kBadInput, where,
+                "declares more pixels than a file of its size can hold; expected a whole image");
+  }
   const J_COLOR_SPACE space = reader->jpeg.out_color_space;
   Image image{.channels = space == JCS_GRAYSCALE ? 1
                           : space == JCS_CMYK    ? 4

@@ -38,6 +38,7 @@ struct Reader {
   Source source;
   png_structp png = nullptr;
   png_infop info = nullptr;
+  std::size_t row_bytes = 0;  ///< As the file has them.
 
   explicit Reader(std::span<const std::byte> bytes) : source{.bytes = bytes} {
     png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, keep_problem, ignore_warning);
@@ -54,6 +55,7 @@ struct Reader {
 bool read_header(Reader& reader) {
   if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
   png_read_info(reader.png, reader.info);
+  reader.row_bytes = png_get_rowbytes(reader.png, reader.info);
   png_set_expand(reader.png);  // palettes, and grey of fewer than 8 bits
   png_set_scale_16(reader.png);
   png_set_strip_alpha(reader.png);
@@ -85,6 +87,12 @@ Image decode_png(std::span<const std::byte> bytes, const std::string& where) {
               .width = png_get_image_width(reader->png, reader->info),
               .pixels = {}};
   check_image_size(static_cast<std::uint64_t>(image.width), static_cast<std::uint64_t>(image.height), where);
+  // A header alone must not make us allocate: deflate packs at most 1,032 bytes into one.
+  constexpr std::uint64_t kMostExpansion = 1032;
+  if (reader->row_bytes > kMostExpansion * bytes.size() / static_cast<std::uint64_t>(image.height) + 1) {
+    throw Error(ErrorCode::kBadInput, where,
+                "declares more pixels than a file of its size can hold; expected a whole image");
+  }
   check_internal(image.channels == 1 || image.channels == 3, "decode_png: 1 or 3 channels");
   const auto row_bytes = static_cast<std::size_t>(image.width * image.channels);
   image.pixels.resize(row_bytes * static_cast<std::size_t>(image.height));

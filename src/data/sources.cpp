@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "internal.h"
@@ -68,8 +69,9 @@ std::optional<DatasetPair> search_cifar(const CifarLayout& layout, const DataReq
     failure.tried.emplace_back(error.what());
     failure.code = error.code();
     // Only an archive is what a download would replace.
+    std::error_code ignored;
     if (cache.empty() || !request.allow_download ||
-        fs::is_directory(find_cifar(layout, cache).value_or(cache))) {
+        fs::is_directory(find_cifar(layout, cache).value_or(cache), ignored)) {
       return std::nullopt;
     }
   }
@@ -120,18 +122,34 @@ constexpr const char* kFashionHint =
     "install the package dataset-fashion-mnist, or give a folder with the four IDX files: --data FOLDER";
 constexpr const char* kMnistHint = "give a folder with the four IDX files: --data FOLDER";
 
-/// "auto" with a folder: whatever lies there.
-DatasetPair read_any(const fs::path& path, const ImageFolderConfig& images) {
+/// "auto" with a folder: whatever lies there, said where that is several things.
+DatasetPair read_any(const DataRequest& request) {
+  const fs::path& path = request.path;
   // A single file may be either's archive.
   std::error_code ignored;
   const bool is_100 =
       fs::is_regular_file(path, ignored) && path.filename() == cifar_download(cifar100_layout()).archive;
-  for (const CifarLayout* layout : {&cifar10_layout(), &cifar100_layout()}) {
-    if (find_cifar(*layout, path) && !(is_100 && layout == &cifar10_layout()))
-      return read_cifar(*layout, path);
+  std::vector<std::string> found;
+  if (find_cifar(cifar10_layout(), path) && !is_100) found.emplace_back("cifar10");
+  if (find_cifar(cifar100_layout(), path) && !(fs::is_regular_file(path, ignored) && !is_100))
+    found.emplace_back("cifar100");
+  if (has_idx(path)) {
+    const std::string unknown = request.preferred == "mnist" ? "mnist" : "fashion-mnist";
+    found.push_back(identify_idx(path).value_or(unknown));
   }
-  if (has_idx(path)) return read_idx(path, identify_idx(path).value_or("fashion-mnist"));
-  if (has_image_folder(path)) return read_image_folder(path, images);
+  if (has_image_folder(path)) found.emplace_back("image-folder");
+  if (!found.empty()) {
+    const auto preferred = std::ranges::find(found, request.preferred);
+    const std::string taken = preferred == found.end() ? found.front() : *preferred;
+    if (found.size() > 1) {
+      note(request, fmt::format("{}: holds {}; {} is taken (--dataset chooses)", path.string(),
+                                fmt::join(found, " and "), taken));
+    }
+    if (taken == "cifar10") return read_cifar(cifar10_layout(), path);
+    if (taken == "cifar100") return read_cifar(cifar100_layout(), path);
+    if (taken == "image-folder") return read_image_folder(path, request.images);
+    return read_idx(path, taken);
+  }
   throw Error(
       ErrorCode::kIo, path.string(),
       fmt::format(
@@ -165,7 +183,7 @@ DatasetPair load_dataset(const DataRequest& request) {
   if (is_folder && request.path.empty())
     throw Error(ErrorCode::kUsage, name, "no folder given; expected the one with the images: --data FOLDER");
   if (!request.path.empty()) {
-    if (is_auto) return announce(request, read_any(request.path, request.images));
+    if (is_auto) return announce(request, read_any(request));
     if (is_folder) return announce(request, read_image_folder(request.path, request.images));
     if (name == "cifar10" || is_100)
       return announce(request, is_100 ? read_cifar100(request.path) : read_cifar10(request.path));

@@ -1,6 +1,8 @@
 // octavo.h on top of CompiledModel. No exception leaves these functions.
 #include <algorithm>
 #include <exception>
+#include <filesystem>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,6 +49,10 @@ octavo_status guarded(const Body& body) {
     return OCTAVO_OK;
   } catch (const Error& error) {
     return fail(static_cast<octavo_status>(error.exit_code()), error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(OCTAVO_IO, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(OCTAVO_INTERNAL, "out of memory");
   } catch (const std::exception& error) {
     return fail(OCTAVO_INTERNAL, error.what());
   } catch (...) {
@@ -149,7 +155,11 @@ octavo_status octavo_run(octavo_context* context, const void* images, int64_t ba
     const octavo_model& owner = *context->owner;
     const octavo::CompiledModel& model = owner.model;
     // Before the sizes are computed from it.
-    require(batch >= 1 && batch <= model.max_batch(), "batch", "expected 1 to the compiled maximum");
+    if (batch < 1 || batch > model.max_batch()) {
+      throw Error(ErrorCode::kUsage, "batch",
+                  "out of range; expected 1 to " + std::to_string(model.max_batch()) + ", got " +
+                      std::to_string(batch) + " (octavo_options.max_batch)");
+    }
     const octavo::Shape& shape = model.input_shape();
     const auto inputs = static_cast<std::size_t>(batch * shape[1] * shape[2] * shape[3]);
     const std::span<float> out(logits, static_cast<std::size_t>(batch * model.classes()));

@@ -6,13 +6,13 @@
 
 namespace octavo::onnx_format {
 
-Rewriter::Rewriter(Graph& rewritten) : graph(rewritten) {
+Rewriter::Rewriter(Graph& rewritten, WorkBudget* budget) : graph(rewritten), budget_(budget) {
   const std::size_t values = graph.values.size();
   maker_.assign(values, -1);
   readers_.assign(values, 0);
   alias_.assign(values, kNoValue);
   removed_.assign(graph.nodes.size(), true);
-  for (const Value& value : graph.values) value_names_.insert(value.name);
+  for (const Value& value : graph.values) value_names_.take(value.name);
   readers_[static_cast<std::size_t>(graph.output)] = 1;
   for (std::size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
@@ -84,9 +84,7 @@ void Rewriter::update_inputs(int index) {
 }
 
 ValueId Rewriter::add_constant(const std::string& wanted, Tensor tensor) {
-  std::string name = wanted;
-  while (!value_names_.insert(name).second) name += "_";
-  graph.values.push_back({std::move(name), tensor.shape(), std::move(tensor), {}});
+  graph.values.push_back({value_names_.take(wanted), tensor.shape(), std::move(tensor), {}});
   maker_.push_back(-1);
   readers_.push_back(0);
   alias_.push_back(kNoValue);
@@ -97,28 +95,24 @@ namespace {
 
 /// ReduceMean over height and width as GlobalAveragePool, and a Flatten where the dimensions go.
 void expand_means(Graph& graph) {
-  std::unordered_set<std::string> node_names, value_names;
+  UniqueNames node_names, value_names;
   const auto is_pool = [&](const Node& node) {
     return node.op == Op::kReduceMean && graph.value(node.inputs.at(0)).shape.size() == 4 &&
            node.as<ReduceAttributes>().axes == std::vector<std::int64_t>{2, 3};
   };
   if (std::ranges::none_of(graph.nodes, is_pool)) return;
-  for (const Node& node : graph.nodes) node_names.insert(node.name);
-  for (const Value& value : graph.values) value_names.insert(value.name);
-  const auto unique = [](std::unordered_set<std::string>& names, std::string name) {
-    while (!names.insert(name).second) name += "_";
-    return name;
-  };
+  for (const Node& node : graph.nodes) node_names.take(node.name);
+  for (const Value& value : graph.values) value_names.take(value.name);
   std::vector<Node> nodes;
   for (Node& node : graph.nodes) {
     if (is_pool(node)) {
       if (!node.as<ReduceAttributes>().keep_dims) {
         const Shape& x = graph.value(node.inputs[0]).shape;
         graph.values.push_back(
-            {unique(value_names, graph.value(node.output).name + "_pool"), {x[0], x[1], 1, 1}, {}, {}});
+            {value_names.take(graph.value(node.output).name + "_pool"), {x[0], x[1], 1, 1}, {}, {}});
         const auto pooled = static_cast<ValueId>(graph.values.size() - 1);
         nodes.push_back(
-            {unique(node_names, node.name + "_pool"), Op::kGlobalAveragePool, node.inputs, pooled, {}});
+            {node_names.take(node.name + "_pool"), Op::kGlobalAveragePool, node.inputs, pooled, {}});
         node.op = Op::kFlatten;
         node.inputs = {pooled};
       } else {
@@ -133,17 +127,18 @@ void expand_means(Graph& graph) {
 
 }  // namespace
 
-Graph canonical(Graph graph) {
+Graph canonical(Graph graph, WorkBudget* budget) {
   graph.value(graph.input).shape.front() = kDynamic;
   for (Node& node : graph.nodes) {
     if (node.op == Op::kReshape) std::get<ReshapeAttributes>(node.attributes).shape.front() = kDynamic;
   }
   infer_shapes(graph);
   expand_means(graph);
-  Rewriter rewriter(graph);
+  Rewriter rewriter(graph, budget);
   bool changed = true;
   while (changed) {
     changed = false;
+    if (budget) budget->work(graph.nodes.size());
     for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
       if (rewriter.removed(i)) continue;
       rewriter.update_inputs(i);

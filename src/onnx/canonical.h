@@ -2,10 +2,11 @@
 #pragma once
 
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "octavo/graph/graph.h"
+#include "unique_names.h"
+#include "work_budget.h"
 
 namespace octavo::onnx_format {
 
@@ -14,7 +15,7 @@ namespace octavo::onnx_format {
 class Rewriter {
  public:
   /// Drops what the output does not depend on.
-  explicit Rewriter(Graph& graph);
+  explicit Rewriter(Graph& graph, WorkBudget* budget = nullptr);
 
   Graph& graph;
 
@@ -39,6 +40,10 @@ class Rewriter {
   /// Lets the node read what is left of values that are gone.
   void update_inputs(int index);
   int readers(ValueId id) const { return readers_[static_cast<std::size_t>(id)]; }
+  /// Before a constant of so many bytes is made. One that many nodes share may become one for each.
+  void charge(std::size_t bytes) const {
+    if (budget_) budget_->charge(bytes);
+  }
   ValueId add_constant(const std::string& wanted, Tensor tensor);
 
  private:
@@ -47,7 +52,8 @@ class Rewriter {
   std::vector<int> maker_, readers_;
   std::vector<bool> removed_;
   std::vector<ValueId> alias_;
-  std::unordered_set<std::string> value_names_;
+  UniqueNames value_names_;
+  WorkBudget* budget_;
 };
 
 /// Rewrites at node `index`; true if something changed.
@@ -56,10 +62,11 @@ bool rewrite_patterns(Rewriter& rewriter, int index);
 /// Silu, HardSwish, HardSigmoid and Gelu from their parts, constants added to convolutions and matrix
 /// products as their biases, MatMul of matrices as Gemm, ReduceMean over the image as GlobalAveragePool,
 /// Reshape to rows as Flatten, nothing that changes nothing, no dead nodes, shapes inferred with a dynamic
-/// batch. Computes the same but for rounding. canonical(canonical(g)) == canonical(g).
-Graph canonical(Graph graph);
+/// batch. Computes the same but for rounding. What it makes of a file is on `budget`. canonical(canonical(g))
+/// == canonical(g).
+Graph canonical(Graph graph, WorkBudget* budget = nullptr);
 
-/// stored_form() of octavo/onnx/onnx.h, without a copy of what is given away.
-Graph to_stored_form(Graph graph);
+/// stored_form() of octavo/onnx/onnx.h, without a copy of what is given away, on `budget` if there is one.
+Graph to_stored_form(Graph graph, WorkBudget* budget = nullptr);
 
 }  // namespace octavo::onnx_format

@@ -47,7 +47,7 @@ fs::path resolve(const std::string& location, const fs::path& folder, const std:
                 fmt::format("external data in '{}': {}", printable(location), error.message()));
   }
   if (std::ranges::mismatch(base, file).in1 != base.end()) refuse("a link that leaves the folder");
-  if (!fs::is_regular_file(file)) refuse("not a regular file");
+  if (!fs::is_regular_file(file, error)) refuse("not a regular file");
   return file;
 }
 
@@ -57,7 +57,8 @@ bool is_external(const onnx::TensorProto& proto) {
   return proto.data_location() == onnx::TensorProto::EXTERNAL || proto.external_data_size() > 0;
 }
 
-Tensor read_external_tensor(const onnx::TensorProto& proto, const fs::path& folder, const std::string& what) {
+Tensor read_external_tensor(const onnx::TensorProto& proto, const fs::path& folder, const std::string& what,
+                            WorkBudget& budget) {
   if (folder.empty()) {
     throw Error(
         ErrorCode::kUnsupported, what,
@@ -83,6 +84,8 @@ Tensor read_external_tensor(const onnx::TensorProto& proto, const fs::path& fold
                 fmt::format("external data need {} bytes from {} on; '{}' has {}", length, offset,
                             printable(entries["location"]), size));
   }
+  budget.add_file_once(input.device(), input.inode(), input.stored_bytes());
+  budget.charge(needed);
   Tensor tensor(shape, dtype);
   input.read(offset, {tensor.raw(), tensor.size_bytes()});
   return tensor;

@@ -63,14 +63,31 @@ Tensor take(const Tensor& source, const Shape& shape, std::int64_t offset,
 
 namespace {
 
-void charge(const NodeReader& reader, const Shape& shape, DType dtype) {
-  reader.importer.charge(static_cast<std::size_t>(element_count(shape)) * size_of(dtype));
+/// Sizes that a constant is to have: none negative, charged before anything is allocated. Dimensions are
+/// bounded one by one and together, also where one of them is zero: loops and strides may rely on it.
+Shape sizes(const NodeReader& reader, std::vector<std::int64_t> wanted, DType dtype) {
+  if (wanted.size() > 8) throw Unsupported{"more than 8 dimensions"};
+  constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
+  std::int64_t count = 1;
+  for (const std::int64_t size : wanted) {
+    if (size < 0 || size > kLargest || count > kLargest / std::max<std::int64_t>(size, 1))
+      reader.fail(fmt::format("a constant of shape {}; expected less than 2^31 elements", to_string(wanted)));
+    count *= std::max<std::int64_t>(size, 1);
+  }
+  reader.importer.budget().charge(static_cast<std::uint64_t>(element_count(wanted)) * size_of(dtype));
+  return wanted;
+}
+
+/// A tensor to be filled, paid for.
+Tensor result_of(const NodeReader& reader, const Shape& shape, DType dtype) {
+  return Tensor(sizes(reader, shape, dtype), dtype);
 }
 
 /// The node's operand as it is stored, or in float32 where it stands for real numbers.
 Tensor operand(const NodeReader& reader, int index) {
   const Constant& source = reader.constant(index);
-  reader.importer.charge(source.tensor->size_bytes());
+  const std::size_t unit = source.quant ? sizeof(float) : size_of(source.tensor->dtype());
+  reader.importer.budget().charge(static_cast<std::uint64_t>(source.tensor->size()) * unit);
   return source.quant ? reader.real(index) : *source.tensor;
 }
 
@@ -99,6 +116,7 @@ Tensor fold_gather(NodeReader& reader) {
   const Tensor data = operand(reader, 0);
   const Tensor& indices = *reader.constant(1).tensor;
   const std::size_t axis = reader.axis(reader.attributes.integer("axis", 0), data.rank());
+  reader.importer.budget().work(indices.size_bytes());
   std::vector<std::int64_t> wanted;
   if (indices.dtype() == DType::kInt64) {
     wanted.assign(indices.data<std::int64_t>().begin(), indices.data<std::int64_t>().end());
@@ -108,25 +126,25 @@ Tensor fold_gather(NodeReader& reader) {
     reader.fail("indices are not int32 or int64");
   }
   const auto at = data.shape().begin() + static_cast<std::ptrdiff_t>(axis);
+  const std::int64_t size = *at;
+  for (std::int64_t& index : wanted) {
+    if (index < -size || index >= size)
+      reader.fail(fmt::format("index {}; expected {} to {}", index, -size, size - 1));
+    if (index < 0) index += size;
+  }
   Shape shape(data.shape().begin(), at);
   shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
   shape.insert(shape.end(), at + 1, data.shape().end());
-  if (shape.size() > 8) throw Unsupported{"more than 8 dimensions"};
-  charge(reader, shape, data.dtype());
-  Tensor result(shape, data.dtype());
+  Tensor result = result_of(reader, shape, data.dtype());
+  // Without elements, a dimension may still be huge.
+  if (result.size() == 0) return result;
   const std::size_t unit = size_of(data.dtype());
   const auto block = static_cast<std::size_t>(element_count(Shape(at + 1, data.shape().end()))) * unit;
   const auto outer = static_cast<std::size_t>(element_count(Shape(data.shape().begin(), at)));
-  const std::int64_t size = *at;
   for (std::size_t o = 0; o < outer; ++o) {
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-      const std::int64_t index = wanted[i] < 0 ? wanted[i] + size : wanted[i];
-      if (index < 0 || index >= size)
-        reader.fail(fmt::format("index {}; expected {} to {}", wanted[i], -size, size - 1));
-      if (block == 0) continue;
-      std::memcpy(result.raw() + (o * wanted.size() + i) * block,
-                  data.raw() + (o * static_cast<std::size_t>(size) + static_cast<std::size_t>(index)) * block,
-                  block);
+      const std::size_t from = o * static_cast<std::size_t>(size) + static_cast<std::size_t>(wanted[i]);
+      std::memcpy(result.raw() + (o * wanted.size() + i) * block, data.raw() + from * block, block);
     }
   }
   return result;
@@ -146,14 +164,15 @@ Tensor fold_concat(NodeReader& reader) {
     if (other != shape) reader.fail("inputs differ outside the axis");
     shape[axis] += added;
   }
-  charge(reader, shape, parts[0].dtype());
-  Tensor result(shape, parts[0].dtype());
+  Tensor result = result_of(reader, shape, parts[0].dtype());
+  if (result.size() == 0) return result;
+  // Parts without elements would cost a step for each row, and give nothing.
+  std::erase_if(parts, [](const Tensor& part) { return part.size() == 0; });
   const auto outer = element_count(Shape(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis)));
   std::byte* target = result.raw();
   for (std::int64_t o = 0; o < outer; ++o) {
     for (const Tensor& part : parts) {
       const std::size_t block = part.size_bytes() / static_cast<std::size_t>(outer);
-      if (block == 0) continue;
       std::memcpy(target, part.raw() + static_cast<std::size_t>(o) * block, block);
       target += block;
     }
@@ -182,7 +201,7 @@ Tensor fold_slice(NodeReader& reader) {
     offset += bounds->start * strides[axis];
     strides[axis] *= step;
   }
-  return take(data, shape, offset, strides);
+  return take(data, sizes(reader, shape, data.dtype()), offset, strides);
 }
 
 /// Integer arithmetic on sizes. The batch passes through where it stays itself.
@@ -224,13 +243,13 @@ Tensor broadcast(const NodeReader& reader, const Tensor& a, const Tensor& b, con
     reader.fail(fmt::format("shapes {} and {} do not broadcast", to_string(a.shape()), to_string(b.shape())));
   }
   const auto spread = [&](const Tensor& source) {
-    charge(reader, *shape, source.dtype());
+    const Shape spread_shape = sizes(reader, *shape, source.dtype());
     std::vector<std::int64_t> own = strides_of(source.shape());
-    std::vector<std::int64_t> strides(shape->size(), 0);
+    std::vector<std::int64_t> strides(spread_shape.size(), 0);
     for (std::size_t i = 0; i < own.size(); ++i) {
-      if (source.shape()[i] != 1) strides[shape->size() - own.size() + i] = own[i];
+      if (source.shape()[i] != 1) strides[strides.size() - own.size() + i] = own[i];
     }
-    return take(source, *shape, 0, strides);
+    return take(source, spread_shape, 0, strides);
   };
   Tensor result = spread(a);
   const Tensor right = spread(b);
@@ -271,8 +290,7 @@ Tensor fold_cast(NodeReader& reader) {
                            ? DType::kInt64
                            : throw Unsupported{"to another type than float32 or int64"};
   if (source.dtype() == wanted) return source;
-  charge(reader, source.shape(), wanted);
-  Tensor result(source.shape(), wanted);
+  Tensor result = result_of(reader, source.shape(), wanted);
   const auto copy = [&](auto values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (wanted == DType::kInt64) {
@@ -304,20 +322,6 @@ Tensor fold_cast(NodeReader& reader) {
       break;
   }
   return result;
-}
-
-/// Sizes that a constant is to have: none negative, charged before anything is allocated.
-Shape sizes(const NodeReader& reader, std::vector<std::int64_t> wanted, DType dtype) {
-  if (wanted.size() > 8) throw Unsupported{"more than 8 dimensions"};
-  constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
-  std::int64_t count = 1;
-  for (const std::int64_t size : wanted) {
-    if (size < 0 || size > kLargest || count > kLargest / std::max<std::int64_t>(size, 1))
-      reader.fail(fmt::format("a constant of shape {}; expected less than 2^31 elements", to_string(wanted)));
-    count *= std::max<std::int64_t>(size, 1);
-  }
-  charge(reader, wanted, dtype);
-  return wanted;
 }
 
 Tensor fold_constant_of_shape(NodeReader& reader) {
@@ -400,7 +404,7 @@ void fold_transpose(NodeReader& reader) {
     result.push_back(shape[static_cast<std::size_t>(from)]);
     strides.push_back(own[static_cast<std::size_t>(from)]);
   }
-  reader.importer.charge(source.tensor->size_bytes());
+  reader.importer.budget().charge(source.tensor->size_bytes());
   Constant moved = source;
   moved.name = reader.node.output(0);
   moved.tensor = std::make_shared<Tensor>(take(*source.tensor, result, 0, strides));

@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <limits>
+#include <span>
+#include <string_view>
 
 #include "canonical.h"
 #include "external_data.h"
+#include "import.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/core/finite.h"
@@ -15,22 +20,13 @@
 namespace octavo {
 namespace onnx_format {
 
-std::string UniqueNames::take(const std::string& wanted) {
-  if (taken_.insert(wanted).second) return wanted;
-  int& last = last_[wanted];
-  while (true) {
-    std::string name = fmt::format("{}_{}", wanted, ++last);
-    if (taken_.insert(name).second) return name;
-  }
-}
-
-Importer::Importer(const ModelFile& file, std::string where, std::filesystem::path folder)
+Importer::Importer(const ModelFile& file, std::string where, std::filesystem::path folder, WorkBudget& budget)
     : file_(file),
       model_(file.model()),
       proto_(model_.graph()),
       where_(std::move(where)),
       folder_(std::move(folder)),
-      budget_(16 * static_cast<std::size_t>(file.size()) + 4096) {}
+      budget_(budget) {}
 
 const Symbol* Importer::find(const std::string& name) const {
   const auto found = symbols_.find(name);
@@ -52,7 +48,7 @@ bool Importer::read_as_same_integers(const std::string& name) {
   return known->second;
 }
 
-bool Importer::compare_integer_readers(const std::string& name) const {
+bool Importer::compare_integer_readers(const std::string& name) {
   const auto found = quantize_readers_.find(name);
   if (found == quantize_readers_.end() || static_cast<int>(found->second.size()) != readers(name))
     return false;
@@ -65,7 +61,9 @@ bool Importer::compare_integer_readers(const std::string& name) const {
     const Symbol* y = find(input(b));
     const auto* first = x ? std::get_if<Constant>(x) : nullptr;
     const auto* second = y ? std::get_if<Constant>(y) : nullptr;
-    return first && second && *first->tensor == *second->tensor;
+    if (!first || !second) return false;
+    budget_.work(second->tensor->size_bytes());
+    return *first->tensor == *second->tensor;
   };
   return std::ranges::all_of(found->second, [&](const onnx::NodeProto* node) {
     return same(*found->second[0], *node, 1) && same(*found->second[0], *node, 2);
@@ -81,10 +79,7 @@ void Importer::annotate(const Integers& integers) {
 
 Tensor Importer::read(const onnx::TensorProto& proto, const std::string& what) {
   if (!is_external(proto)) return read_tensor(proto, what);
-  Tensor tensor = read_external_tensor(proto, folder_, what);
-  // Bytes beside the model count as the model's.
-  budget_ += 16 * tensor.size_bytes();
-  return tensor;
+  return read_external_tensor(proto, folder_, what, budget_);
 }
 
 Tensor Importer::read_initializer(int index, const std::string& what) {
@@ -107,14 +102,6 @@ void Importer::note_float_reader(ValueId id, const NodeReader& node) {
 
 std::string Importer::unique_value_name(const std::string& wanted) { return value_names_.take(wanted); }
 
-void Importer::charge(std::size_t bytes) {
-  if (bytes > budget_) {
-    throw Error(ErrorCode::kUnsupported, where_,
-                "its constants expand to more than 16 times the size of the file");
-  }
-  budget_ -= bytes;
-}
-
 ValueId Importer::add_value(const std::string& wanted, Shape shape) {
   graph_.values.push_back({unique_value_name(wanted), std::move(shape), {}, {}});
   return static_cast<ValueId>(graph_.values.size() - 1);
@@ -129,18 +116,20 @@ ValueId Importer::add_constant(const std::string& wanted, Made made) {
   if (made.tensor.dtype() == DType::kFloat32) {
     if (!all_finite(made.tensor.data<float>())) fail("holds a value that is not finite");
   }
-  charge(made.tensor.size_bytes());
+  budget_.charge(made.tensor.size_bytes());
   const ValueId id = add_value(wanted, made.tensor.shape());
   Value& value = graph_.value(id);
   if (made.quant && made.quant->dtype != DType::kInt32) {
     IntegerRange range = apparent_range(made.tensor, *made.quant);
     const auto kept = ranges_.find(value.name);
     if (kept != ranges_.end()) {
-      int end = 0;
-      if (std::sscanf(kept->second.c_str(), "%d,%d%n", &range.qmin, &range.qmax, &end) != 2 ||
-          static_cast<std::size_t>(end) != kept->second.size()) {
+      // "<qmin>,<qmax>", nothing before, between or after.
+      const char* const end = kept->second.data() + kept->second.size();
+      const auto [comma, low] = std::from_chars(kept->second.data(), end, range.qmin);
+      const bool more = low == std::errc() && comma != end && *comma == ',';
+      const auto [last, high] = std::from_chars(more ? comma + 1 : end, end, range.qmax);
+      if (!more || high != std::errc() || last != end)
         fail("its range in the metadata reads '" + printable(kept->second) + "'; expected two integers");
-      }
     }
     made.quant->qmin = range.qmin;
     made.quant->qmax = range.qmax;
@@ -343,9 +332,14 @@ void Importer::check_float_readers() {
 
 void Importer::report_unsupported() const {
   if (unsupported_.empty()) return;
+  constexpr std::size_t kMostShown = 50;
+  const auto shown = std::span(unsupported_).first(std::min(kMostShown, unsupported_.size()));
+  const std::string more = shown.size() < unsupported_.size()
+                               ? fmt::format(", and {} more", unsupported_.size() - shown.size())
+                               : "";
   throw Error(ErrorCode::kUnsupported, where_,
-              fmt::format("{} unsupported: {}; expected {}", unsupported_.size(),
-                          fmt::join(unsupported_, ", "), supported_operators()));
+              fmt::format("{} unsupported: {}{}; expected {}", unsupported_.size(), fmt::join(shown, ", "),
+                          more, supported_operators()));
 }
 
 Graph Importer::run() {
@@ -377,32 +371,37 @@ Graph Importer::run() {
 
 }  // namespace onnx_format
 
-namespace {
-
-Graph import(const onnx_format::ModelFile& file, const std::string& where,
-             const std::filesystem::path& folder) {
-  Graph imported = onnx_format::Importer(file, where, folder).run();
+Graph onnx_format::import_model(const ModelFile& file, const std::string& where,
+                                const std::filesystem::path& folder, WorkBudget& budget) {
+  budget.add_file(file.size());
   try {
-    return onnx_format::to_stored_form(std::move(imported));
+    return to_stored_form(Importer(file, where, folder, budget).run(), &budget);
   } catch (const Error& error) {
+    // What a shape or a graph says of itself does not name the file.
+    if (std::string_view(error.what()).starts_with(where)) throw;
     throw Error(error.code(), where, error.what());
   }
 }
 
-}  // namespace
-
 Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
-  return import(onnx_format::ModelFile(bytes, where), where, {});
+  onnx_format::WorkBudget budget(where);
+  return onnx_format::import_model(onnx_format::ModelFile(bytes, where), where, {}, budget);
 }
 
 Graph load_onnx(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path)) {
+  onnx_format::WorkBudget budget(path.string());
+  const auto import = [&](const onnx_format::ModelFile& file) {
+    return onnx_format::import_model(file, path.string(), folder, budget);
+  };
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
     // What cannot be read at any place, such as a pipe.
     const std::vector<std::byte> bytes = read_file(path, std::numeric_limits<std::int32_t>::max());
-    return import(onnx_format::ModelFile(bytes, path.string()), path.string(), folder);
+    return import(onnx_format::ModelFile(bytes, path.string()));
   }
-  return import(onnx_format::ModelFile(path), path.string(), folder);
+  return import(onnx_format::ModelFile(path));
 }
 
 }  // namespace octavo

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -20,6 +21,8 @@
 #include "attributes.h"
 #include "model_file.h"
 #include "octavo/graph/graph.h"
+#include "unique_names.h"
+#include "work_budget.h"
 
 namespace octavo::onnx_format {
 
@@ -30,17 +33,6 @@ struct IntegerRange {
 /// The range that a reader assumes for integer constants: [-127, 127] for symmetric int8 that never holds
 /// -128, else the whole container. A different one is kept in the file's metadata.
 IntegerRange apparent_range(const Tensor& integers, const QuantParams& quant);
-
-/// Hands out each name once: "x", then "x_1", "x_2".
-class UniqueNames {
- public:
-  std::string take(const std::string& wanted);
-
- private:
-  std::unordered_set<std::string> taken_;
-  std::unordered_map<std::string, int>
-      last_;  ///< Suffix tried last, so that many equal names cost no more than few.
-};
 
 /// Stands for the batch size among the integers of a constant that is computed from a shape.
 inline constexpr std::int64_t kBatchSize = std::numeric_limits<std::int64_t>::min() + 0xBA7C4;
@@ -131,9 +123,9 @@ class NodeReader {
 
 class Importer {
  public:
-  /// The size of the file bounds what constants may expand to. `folder` is where tensors in other files are
-  /// looked for; empty if there is none.
-  Importer(const ModelFile& file, std::string where, std::filesystem::path folder = {});
+  /// `budget` outlives this, and bounds what constants may expand to. `folder` is where tensors in other
+  /// files are looked for; empty if there is none.
+  Importer(const ModelFile& file, std::string where, std::filesystem::path folder, WorkBudget& budget);
 
   Graph run();
 
@@ -156,13 +148,10 @@ class Importer {
   /// The copy of `id` that is quantized with `quant`, which `copy` makes once.
   template <typename Copy>
   ValueId quantized_copy(ValueId id, const QuantParams& quant, const Copy& copy) {
-    auto& copies = quantized_[id];
-    for (const auto& [params, value] : copies) {
-      if (params == quant) return value;
-    }
-    const ValueId value = copy();
-    copies.emplace_back(quant, value);
-    return value;
+    // Parameters of activations are one scale and one zero point.
+    const auto [known, is_new] = quantized_.try_emplace({id, quant.scale(), quant.zero_point()}, kNoValue);
+    if (is_new) known->second = copy();
+    return known->second;
   }
   std::string unique_node_name(const std::string& wanted) { return node_names_.take(wanted); }
   /// A tensor of an attribute.
@@ -182,8 +171,7 @@ class Importer {
     if (is_new) known->second = add_constant(constant.name, make());
     return known->second;
   }
-  /// Takes `bytes` from what constants may still expand to. Throws kUnsupported if there is less.
-  void charge(std::size_t bytes);
+  WorkBudget& budget() { return budget_; }
   /// A value name like `wanted` that nothing has.
   std::string unique_value_name(const std::string& wanted);
   /// Appends a value named like `wanted`.
@@ -200,7 +188,7 @@ class Importer {
   void check_float_readers();
   void report_unsupported() const;
   ValueId add_constant(const std::string& wanted, Made made);
-  bool compare_integer_readers(const std::string& name) const;
+  bool compare_integer_readers(const std::string& name);
   std::string missing_tensor(const std::string& name) const;
   void note_unsupported(const onnx::NodeProto& node, const std::string& reason);
 
@@ -214,7 +202,7 @@ class Importer {
   const onnx::GraphProto& proto_;
   const std::string where_;
   const std::filesystem::path folder_;
-  std::size_t budget_;  ///< Bytes that constants may still take.
+  WorkBudget& budget_;
   std::int64_t opset_ = 0;
   std::optional<std::int64_t> fixed_batch_;
   Graph graph_;
@@ -229,7 +217,7 @@ class Importer {
   std::map<std::pair<std::string, std::string>, ValueId> constants_;
   std::map<std::string, std::string> ranges_;
   std::vector<FloatReader> float_readers_;
-  std::unordered_map<ValueId, std::vector<std::pair<QuantParams, ValueId>>> quantized_;
+  std::map<std::tuple<ValueId, float, std::int32_t>, ValueId> quantized_;
   std::vector<std::string> unsupported_;  ///< Nodes and tensors, as the error names them.
 };
 

@@ -100,6 +100,12 @@ void convert_batch_normalization(NodeReader& reader) {
   if (!std::isfinite(a.epsilon) || !std::isfinite(a.momentum)) reader.fail("an attribute is not finite");
   std::vector<ValueId> inputs{x.id};
   for (int i = 1; i < 5; ++i) inputs.push_back(reader.real_value(i));
+  for (const float variance :
+       std::as_const(*reader.importer.graph().value(inputs[4]).constant).data<float>()) {
+    // Its root is divided by.
+    if (!(static_cast<double>(variance) + a.epsilon > 0))
+      reader.fail(fmt::format("variance {} and epsilon {}; expected a sum above 0", variance, a.epsilon));
+  }
   reader.emit(Op::kBatchNormalization, std::move(inputs), a);
 }
 

@@ -31,6 +31,8 @@ SliceAttributes slice_of(std::size_t rank, std::size_t axis, const SliceBounds& 
 
 /// Reshape to `target`, one entry a dimension as in ONNX: 0 keeps a size, -1 takes what is left.
 Shape resolve(const NodeReader& reader, const Shape& x, std::vector<std::int64_t> target) {
+  // As for constants. Each value that follows has a shape of as many dimensions.
+  if (target.size() > 8) throw Unsupported{fmt::format("{} dimensions, more than 8", target.size())};
   const auto refuse = [&] {
     std::vector<std::string> shown;
     for (const std::int64_t size : target) shown.push_back(size == kBatchSize ? "N" : std::to_string(size));

@@ -50,6 +50,7 @@ const Constant& NodeReader::constant(int index) const {
 
 Tensor NodeReader::real(int index) const {
   const Constant& operand = constant(index);
+  importer.budget().work(static_cast<std::uint64_t>(operand.tensor->size()) * sizeof(float));
   if (operand.quant) return dequantize(*operand.tensor, *operand.quant);
   if (operand.tensor->dtype() != DType::kFloat32) {
     fail(fmt::format("input {} is {}; expected float32", index, to_string(operand.tensor->dtype())));
@@ -66,6 +67,7 @@ float NodeReader::scalar(int index) const {
 std::vector<std::int64_t> NodeReader::integers(int index, bool batch) const {
   const Constant& source = constant(index);
   const Tensor& tensor = *source.tensor;
+  importer.budget().work(tensor.size_bytes());
   std::vector<std::int64_t> values;
   if (tensor.dtype() == DType::kInt64) {
     values.assign(tensor.data<std::int64_t>().begin(), tensor.data<std::int64_t>().end());

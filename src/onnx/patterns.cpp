@@ -149,9 +149,10 @@ bool fuse_bias(Rewriter& r, int index) {
     const Shape row = conv ? Shape{1, channels, 1, 1} : Shape{1, channels};
     const bool spread = !conv && r.graph.value(constant).constant->size() == 1;
     if (!(shape == row || spread) || !same_shape(r, index, inputs[i])) continue;
-    const Value value = r.graph.value(constant);
+    r.charge(static_cast<std::size_t>(channels) * sizeof(float));
+    const Value& value = r.graph.value(constant);
     const Tensor real = value.quant ? dequantize(*value.constant, *value.quant) : *value.constant;
-    const std::string& name = value.name;
+    const std::string name = value.name;
     const ValueId bias =
         r.add_constant(name, spread ? take(real, {channels}, 0, {0}) : real.reshaped({channels}));
     // The file will hold the bias alone where nobody else reads the constant: it keeps the name.
@@ -166,11 +167,14 @@ bool fuse_matmul(Rewriter& r, int index) {
   const Node& node = r.node(index);
   if (node.op != Op::kMatMul || r.graph.value(node.inputs[0]).shape.size() != 2) return false;
   const ValueId id = node.inputs[1];
-  const Value weight = r.graph.value(id);
-  const ValueId transposed = r.add_constant(
-      weight.name, take(*weight.constant, {weight.shape[1], weight.shape[0]}, 0, {1, weight.shape[1]}));
+  r.charge(r.graph.value(id).constant->size_bytes());
+  const auto transpose = [](const Value& weight) {
+    return take(*weight.constant, {weight.shape[1], weight.shape[0]}, 0, {1, weight.shape[1]});
+  };
+  const ValueId transposed =
+      r.add_constant(std::string(r.graph.value(id).name), transpose(r.graph.value(id)));
   Value& result = r.graph.value(transposed);
-  result.quant = weight.quant;
+  result.quant = r.graph.value(id).quant;
   if (result.quant && result.quant->per_channel()) result.quant->axis = 1 - result.quant->axis;
   if (r.readers(id) == 1) std::swap(result.name, r.graph.value(id).name);
   r.set(index, Op::kGemm, {r.node(index).inputs[0], transposed}, {});

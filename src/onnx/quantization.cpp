@@ -25,6 +25,7 @@ IntegerRange container_range(DType dtype) {
 /// Integer constants of any container as int32.
 std::vector<std::int32_t> widened(const NodeReader& reader, int index) {
   const Tensor& tensor = *reader.constant(index).tensor;
+  reader.importer.budget().work(tensor.size_bytes());
   const auto copy = [](auto values) { return std::vector<std::int32_t>(values.begin(), values.end()); };
   switch (tensor.dtype()) {
     case DType::kInt8:
@@ -95,6 +96,8 @@ QuantParams read_params(NodeReader& reader, const Shape& shape, DType otherwise,
                         const ParamOperands& operands) {
   const Tensor scales = reader.real(operands.scale);
   QuantParams params;
+  // Scales and zero points: each node that reads them keeps its own.
+  reader.importer.budget().charge(2 * scales.size_bytes());
   params.scales.assign(scales.data<float>().begin(), scales.data<float>().end());
   params.dtype = otherwise;
   params.zero_points.assign(params.scales.size(), 0);
@@ -171,7 +174,7 @@ void convert_quantize_linear(NodeReader& reader) {
   const QuantParams params = read_params(reader, real.shape(), DType::kUInt8, own_params(reader));
   if (params.dtype == DType::kInt32) throw Unsupported{"int32 integers"};
   if (real.size() == 0) reader.fail("quantizes '" + source.name + "', which is empty");
-  reader.importer.charge(real.size_bytes());
+  reader.importer.budget().charge(real.size_bytes());
   const std::string& name = reader.node.output(0);
   reader.define(Constant{name, std::make_shared<Tensor>(quantize(real, params)), {}});
 }

@@ -50,9 +50,9 @@ bool fits(const Value& bias, float scale_x, const QuantParams& weight) {
 /// Moves values over in the order in which a reader of the file meets them.
 class Renumberer {
  public:
-  Renumberer(Graph& source, Graph& target)
-      : source_(source), target_(target), renumbered_(source.values.size(), kNoValue) {
-    for (const Value& value : source.values) names_.insert(value.name);
+  Renumberer(Graph& source, Graph& target, onnx_format::WorkBudget* budget)
+      : source_(source), target_(target), budget_(budget), renumbered_(source.values.size(), kNoValue) {
+    for (const Value& value : source.values) names_.take(value.name);
     is_bias_.assign(source.values.size(), false);
     for (const Node& node : source.nodes) {
       if (has_bias(node)) is_bias_[static_cast<std::size_t>(node.inputs[2])] = true;
@@ -84,6 +84,11 @@ class Renumberer {
         biases_.try_emplace({id, integers ? x : kNoValue, integers ? weight : kNoValue}, kNoValue);
     if (!is_new) return known->second;
 
+    // With scales and zero points of its own.
+    if (budget_) {
+      const std::size_t scales = integers ? w->scales.size() * (sizeof(float) + sizeof(std::int32_t)) : 0;
+      budget_->charge(source_.value(id).constant->size_bytes() + scales);
+    }
     Value value = source_.value(id);
     const bool stored = value.constant->dtype() == DType::kInt32;
     if (!integers || !stored || !fits(value, source_.value(x).quant->scale(), *w)) {
@@ -120,21 +125,18 @@ class Renumberer {
   }
 
   ValueId append(Value value) {
-    if (!taken_.insert(value.name).second) {
-      while (names_.contains(value.name)) value.name += "_";
-      names_.insert(value.name);
-    }
+    if (!taken_.insert(value.name).second) value.name = names_.take(value.name);
     target_.values.push_back(std::move(value));
     return static_cast<ValueId>(target_.values.size() - 1);
   }
 
   Graph& source_;
   Graph& target_;
+  onnx_format::WorkBudget* budget_;
   std::vector<bool> is_bias_;
   std::vector<ValueId> renumbered_;
   std::map<std::array<ValueId, 3>, ValueId> biases_;
-  std::unordered_set<std::string>
-      names_;  ///< Of all values, so that none made here clashes with one still to come.
+  onnx_format::UniqueNames names_;  ///< Of all values, so that none made here clashes with one still to come.
   std::unordered_set<std::string> taken_;  ///< In the target already.
 };
 
@@ -194,15 +196,15 @@ void check(const Graph& graph) {
 
 Graph stored_form(const Graph& graph) { return onnx_format::to_stored_form(graph); }
 
-Graph onnx_format::to_stored_form(Graph graph) {
+Graph onnx_format::to_stored_form(Graph graph, WorkBudget* budget) {
   check(graph);
-  Graph source = canonical(std::move(graph));
+  Graph source = canonical(std::move(graph), budget);
   Graph stored;
   stored.name = source.name.empty() ? "model" : source.name;
   for (const auto& entry : source.metadata) {
     if (!entry.first.starts_with(kRangePrefix)) stored.metadata.insert(entry);
   }
-  Renumberer renumber(source, stored);
+  Renumberer renumber(source, stored, budget);
   stored.input = renumber(source.input);
   for (Node& node : source.nodes) {
     const std::vector<ValueId> ids = node.inputs;

@@ -319,6 +319,9 @@ Results results_from_json(const std::string& text, const std::string& where) {
   } catch (const Json::parse_error& error) {
     throw Error(ErrorCode::kBadInput, where,
                 fmt::format("not a JSON document: error at byte {} of {}", error.byte, text.size()));
+  } catch (const Json::exception&) {
+    throw Error(ErrorCode::kBadInput, where,
+                "not a JSON document of ours; expected numbers that a double holds, got a larger one");
   }
   const Field root(document, where, "");
   const std::int64_t schema = root.at("schema").integer(0);
@@ -327,7 +330,8 @@ Results results_from_json(const std::string& text, const std::string& where) {
         fmt::format("is of another version; expected 1, got {} (written by another release?)", schema));
   }
   root.require_keys(
-      {"schema", "dataset", "model", "environment", "settings", "variants", "timing", "history", "notes"});
+      {"schema", "dataset", "model", "environment", "settings", "variants", "timing", "history", "notes"},
+      {"phases"});
 
   Results results;
   const Field dataset = root.at("dataset");
@@ -344,6 +348,9 @@ Results results_from_json(const std::string& text, const std::string& where) {
   results.macs = model.at("macs").integer(0);
   results.environment = read_text_map(root.at("environment"));
   results.settings = read_text_map(root.at("settings"));
+  if (const auto phases = root.maybe("phases")) {
+    for (const auto& [phase, made_with] : phases->members()) results.phases[phase] = read_text_map(made_with);
+  }
   for (const Field& item : root.at("variants").items()) results.variants.push_back(read_variant(item));
   for (const auto& [key, value] : root.at("timing").members()) results.timing[key] = value.measured();
   for (const Field& item : root.at("history").items()) results.history.push_back(read_epoch(item));

@@ -122,6 +122,10 @@ std::string to_json(const Results& results) {
   root["model"] = {{"name", results.model}, {"parameters", results.parameters}, {"macs", results.macs}};
   root["environment"] = to_object(results.environment);
   root["settings"] = to_object(results.settings);
+  if (!results.phases.empty()) {
+    root["phases"] = Json::object();
+    for (const auto& [phase, made_with] : results.phases) root["phases"][phase] = to_object(made_with);
+  }
   root["variants"] = Json::array();
   for (const Variant& variant : results.variants) root["variants"].push_back(to_object(variant));
   root["timing"] = Json::object();

@@ -145,15 +145,17 @@ struct CompiledModel::Context::State {
   }
 };
 
-CompiledModel::Context::Context(const CompiledModel& model) : state_(std::make_unique<State>()) {
+CompiledModel::Context::Context(const CompiledModel& model) try : state_(std::make_unique<State>()) {
   const Split split = model.plan_->split(model.max_batch());
   state_->prepare(split, model.threads(), model.plan_->program(split));
+} catch (...) {
+  onednn::rethrow();
 }
 CompiledModel::Context::Context(Context&&) noexcept = default;
 CompiledModel::Context& CompiledModel::Context::operator=(Context&&) noexcept = default;
 CompiledModel::Context::~Context() = default;
 
-CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) {
+CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) try {
   validate(graph);
   if (options.max_batch < 1) {
     throw Error(ErrorCode::kUsage, "max_batch",
@@ -202,6 +204,8 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
     plan->program(split);
   }
   plan_ = std::move(plan);
+} catch (...) {
+  onednn::rethrow();
 }
 
 CompiledModel::CompiledModel(CompiledModel&&) noexcept = default;
@@ -243,7 +247,7 @@ void CompiledModel::profile(Context& context, std::span<const float> input, std:
 
 void CompiledModel::execute(Context& context, const void* input, std::size_t input_size, std::int64_t batch,
                             std::span<float> logits, const ValueObserver* observer,
-                            std::span<double> seconds) const {
+                            std::span<double> seconds) const try {
   check_batch(*plan_, batch);
   const std::int64_t inputs = batch * plan_->image_values;
   expect(*plan_, static_cast<std::int64_t>(input_size) == inputs, "wrong number of input values", inputs,
@@ -298,6 +302,8 @@ void CompiledModel::execute(Context& context, const void* input, std::size_t inp
   } else {
     for (std::int64_t i = 0; i < pieces; ++i) run_piece(lanes[0], i);
   }
+} catch (...) {
+  onednn::rethrow();
 }
 
 const Shape& CompiledModel::input_shape() const { return plan_->graph.value(plan_->graph.input).shape; }
@@ -308,7 +314,7 @@ std::int64_t CompiledModel::max_batch() const { return plan_->options.max_batch;
 int CompiledModel::threads() const { return plan_->options.threads; }
 std::string CompiledModel::precision() const { return plan_->integer ? "int8" : "fp32"; }
 
-std::vector<StepInfo> CompiledModel::steps(std::int64_t batch) const {
+std::vector<StepInfo> CompiledModel::steps(std::int64_t batch) const try {
   check_batch(*plan_, batch);
   const Split split = plan_->split(batch);
   std::vector<StepInfo> infos = plan_->program(split).infos;
@@ -317,6 +323,8 @@ std::vector<StepInfo> CompiledModel::steps(std::int64_t batch) const {
     info.operations *= batch / split.piece;
   }
   return infos;
+} catch (...) {
+  onednn::rethrow();
 }
 
 MemoryUse CompiledModel::memory_use() const {

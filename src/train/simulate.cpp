@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "failures.h"
 #include "fake_quantize.h"
 #include "octavo/core/error.h"
 #include "operators.h"
@@ -65,7 +66,7 @@ class AnnotatedModel final : public FloatModel {
 }  // namespace
 
 std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& input,
-                                       const std::map<std::string, Tensor>& given) {
+                                       const std::map<std::string, Tensor>& given) try {
   if (!quantized.quantized())
     throw Error(ErrorCode::kUnsupported, quantized.name,
                 "a float model; expected a quantized one to simulate");
@@ -106,6 +107,8 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
     values.emplace(real.value(id).name, std::move(value));
   }
   return values;
+} catch (...) {
+  train_detail::rethrow("simulate");
 }
 
 }  // namespace octavo

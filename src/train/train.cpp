@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "failures.h"
 #include "float_model.h"
 #include "octavo/core/error.h"
 #include "octavo/graph/graph.h"
@@ -28,18 +29,20 @@ void check_fraction(double value, const char* setting) {
 }  // namespace
 
 TrainResult train(const Graph& graph, const Dataset& train_split, const Dataset* test_split,
-                  const Normalization& normalization, const TrainConfig& config) {
+                  const Normalization& normalization, const TrainConfig& config) try {
   const Splits splits{train_split, test_split, normalization};
   check_run(graph, splits, config);
   const Fingerprint identity = fingerprint("train", graph, splits, config);
   FloatModel model(graph, resolved_precision(config) == "fp32");
   std::vector<EpochRecord> history = fit(model, "train", splits, config, identity);
   return {model.snapshot(), std::move(history)};
+} catch (...) {
+  rethrow("train");
 }
 
 QatResult train_quantized(const Graph& graph, const std::map<std::string, QuantParams>& activations,
                           const Dataset& train_split, const Dataset* test_split,
-                          const Normalization& normalization, const QatConfig& config) {
+                          const Normalization& normalization, const QatConfig& config) try {
   const Splits splits{train_split, test_split, normalization};
   check_run(graph, splits, config.train);
   check_fraction(config.freeze_batch_norm, "freeze_batch_norm");
@@ -59,6 +62,8 @@ QatResult train_quantized(const Graph& graph, const std::map<std::string, QuantP
   QatModel model(graph, activations, config);
   std::vector<EpochRecord> history = fit(model, "qat", splits, config.train, identity);
   return {model.snapshot(), std::move(history)};
+} catch (...) {
+  rethrow("qat");
 }
 
 }  // namespace octavo

@@ -317,11 +317,7 @@ class Run {
 std::vector<EpochRecord> fit(Model& model, const std::string& phase, const Splits& splits,
                              const TrainConfig& config, const Fingerprint& identity) {
   const ThreadScope threads(config.threads);
-  try {
-    return Run(model, phase, splits, config, identity).train();
-  } catch (const c10::Error& error) {
-    throw Error(ErrorCode::kInternal, phase, error.what_without_backtrace());
-  }
+  return Run(model, phase, splits, config, identity).train();
 }
 
 }  // namespace octavo::train_detail

@@ -1,6 +1,7 @@
 // A user's own model and own pictures, with the real program.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "data/image_files.h"
@@ -65,6 +66,26 @@ TEST(ImageFolderCommands, ForeignModelIsQuantizedAndEvaluated) {
   EXPECT_EQ(answer["classes"], Json({"dark ones", "light"}));
   EXPECT_EQ(answer["models"][0]["images"], 16);
   EXPECT_EQ(answer["models"][0]["precision"], "int8");
+}
+
+/// By what it holds, whatever the model was trained on.
+TEST(ImageFolderCommands, FolderIsTakenForWhatItIsByAModelOfOtherData) {
+  const TemporaryFolder folder;
+  const std::string model = foreign_model(folder).string();
+  Graph graph = load_onnx(model);
+  graph.metadata["octavo.dataset"] = "cifar10";
+  save_onnx(graph, model);
+  const std::string data = pictures(folder).string();
+  const std::string quantized = (folder / "q.onnx").string();
+  const Finished ptq = octavo({"ptq", model, "--data", data, "--out", quantized});
+  EXPECT_EQ(ptq.exit_code, 0) << ptq.err;
+  const Finished eval = octavo({"eval", model, "--data", data, "--json"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_EQ(Json::parse(eval.out)["dataset"], "image-folder");
+  std::ofstream(folder / "given.toml") << "[data]\ndataset = \"cifar10\"\n";
+  const Finished given =
+      octavo({"eval", model, "--data", data, "--config", (folder / "given.toml").string()});
+  EXPECT_EQ(given.exit_code, 5) << given.err;
 }
 
 TEST(ImageFolderCommands, FolderWithoutSplitsCalibratesAndEvaluates) {

@@ -259,24 +259,195 @@ TEST(Run, FinishedPhasesAreNotRedone) {
   EXPECT_EQ(std::filesystem::last_write_time(out / "base.onnx"), trained);
 }
 
-TEST(Run, FolderOfAnotherRunIsRefused) {
+TEST(Run, FolderOfAnotherRunIsRefusedWithAllDifferencesAndKeptUntilTheNewOneCanStart) {
   const TemporaryFolder folder;
   const auto out = folder / "run";
   ASSERT_EQ(octavo(tiny("train", out, {"--epochs", "1"})).exit_code, kOk);
   const std::string before = file_text(out / "base.onnx");
 
-  const Finished other_settings = octavo(tiny("run", out, {"--epochs", "1", "--lr", "0.02"}));
-  EXPECT_EQ(other_settings.exit_code, 2);
-  EXPECT_TRUE(contains(other_settings.err, "expected train.lr = 0.15, got train.lr = 0.02"))
-      << other_settings.err;
-  const Finished other_images = octavo(tiny("run", out, {"--epochs", "1", "--train-limit", "256"}));
-  EXPECT_EQ(other_images.exit_code, 2);
-  EXPECT_TRUE(contains(other_images.err, "other images")) << other_images.err;
+  const Finished other = octavo(
+      tiny("run", out, {"--epochs", "1", "--lr", "0.02", "--train-limit", "256", "--test-limit", "40"}));
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_TRUE(contains(other.err,
+                       "expected data.test_limit = 256, data.train_limit = 512, train.lr = 0.15, got "
+                       "data.test_limit = 40, data.train_limit = 256, train.lr = 0.02"))
+      << other.err;
+  // Starting over takes nothing away before it knows that it can.
+  const Finished nowhere = octavo(tiny("train", out, {"--data", "/nonexistent", "--no-resume"}));
+  EXPECT_EQ(nowhere.exit_code, 5) << nowhere.err;
   EXPECT_EQ(file_text(out / "base.onnx"), before);
 
   const Finished over = octavo(tiny("train", out, {"--epochs", "1", "--lr", "0.02", "--no-resume"}));
   EXPECT_EQ(over.exit_code, kOk) << over.err;
   EXPECT_NE(file_text(out / "base.onnx"), before);
+}
+
+/// The files of a finished run, to be changed in a copy.
+class FinishedRun : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    made_ = new TemporaryFolder;
+    const Finished run = octavo(tiny("run", *made_ / "run", kOne));
+    ASSERT_EQ(run.exit_code, kOk) << run.err;
+  }
+  static void TearDownTestSuite() {
+    delete made_;
+    made_ = nullptr;
+  }
+  void SetUp() override {
+    std::filesystem::copy(*made_ / "run", out_, std::filesystem::copy_options::recursive);
+  }
+  Finished again(Arguments more) const {
+    more.insert(more.begin(), kOne.begin(), kOne.end());
+    return octavo(tiny("run", out_, more));
+  }
+  void replace_in(const std::string& name, const std::string& from, const std::string& to) const {
+    std::string text = file_text(out_ / name);
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    std::ofstream(out_ / name) << text;
+  }
+
+  static inline const Arguments kOne{"--epochs", "1", "--qat-epochs", "1"};
+  static inline TemporaryFolder* made_ = nullptr;
+  TemporaryFolder folder_;
+  std::filesystem::path out_ = folder_ / "run";
+};
+
+TEST_F(FinishedRun, AnswersForNoOtherSettings) {
+  const std::vector<std::pair<Arguments, std::string>> others{
+      {{"--test-limit", "40"}, "data.test_limit = 40"},
+      {{"--train-limit", "400"}, "data.train_limit = 400"},
+      {{"--dataset", "mnist", "--data", "/nonexistent"}, "data.dataset = mnist"},
+      {{"--image-size", "32"}, "data.image_size = 32"},
+      {{"--mean", "0.5", "--std", "0.5"}, "data.mean = 0.5"},
+      {{"--seed", "7"}, "run.seed = 7"},
+      {{"--observer", "min-max"}, "ptq.observer = min-max"},
+      {{"--qat-lr", "0.1"}, "qat.lr = 0.1"}};
+  for (const auto& [arguments, difference] : others) {
+    const Finished finished = again(arguments);
+    EXPECT_EQ(finished.exit_code, 2) << difference << finished.err;
+    EXPECT_TRUE(contains(finished.err, difference)) << finished.err;
+    EXPECT_EQ(finished.out, "") << difference;
+  }
+  const Finished elsewhere = again({"--data", "/nonexistent"});
+  EXPECT_EQ(elsewhere.exit_code, 5) << elsewhere.err;
+  const Finished same = again({"--data", "/usr/share/datasets/fashion-mnist"});
+  EXPECT_EQ(same.exit_code, kOk) << same.err;
+  EXPECT_TRUE(contains(same.err, "finished before")) << same.err;
+}
+
+TEST_F(FinishedRun, ChangedImagesAndArithmeticAreAnotherRun) {
+  replace_in("results.json", "\"SHA-256 of the test images\": \"", "\"SHA-256 of the test images\": \"0");
+  const Finished images = again({"--data", "/usr/share/datasets/fashion-mnist"});
+  EXPECT_EQ(images.exit_code, 2) << images.err;
+  EXPECT_TRUE(contains(images.err, "expected SHA-256 of the test images = 0")) << images.err;
+  replace_in("results.json", "\"arithmetic version\": \"", "\"arithmetic version\": \"9");
+  const Finished arithmetic = again({});
+  EXPECT_EQ(arithmetic.exit_code, 2) << arithmetic.err;
+  EXPECT_TRUE(contains(arithmetic.err, "expected arithmetic version = 9")) << arithmetic.err;
+}
+
+TEST_F(FinishedRun, ReplacedOrCutModelIsNamed) {
+  std::filesystem::resize_file(out_ / "base.onnx", 1000);
+  const Finished cut = again({});
+  EXPECT_EQ(cut.exit_code, 3) << cut.err;
+  EXPECT_TRUE(contains(cut.err, (out_ / "base.onnx").string() + ": is not the file that the run wrote"))
+      << cut.err;
+  std::filesystem::copy_file(*made_ / "run" / "base.onnx", out_ / "base.onnx",
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(out_ / "base.onnx", out_ / "ptq.onnx",
+                             std::filesystem::copy_options::overwrite_existing);
+  const Finished replaced = again({});
+  EXPECT_EQ(replaced.exit_code, 3) << replaced.err;
+  EXPECT_TRUE(contains(replaced.err, "ptq.onnx: is not the file")) << replaced.err;
+  // Removed, it is made again, and is the same.
+  std::filesystem::remove(out_ / "ptq.onnx");
+  const Finished made = again({});
+  EXPECT_EQ(made.exit_code, kOk) << made.err;
+  EXPECT_EQ(file_text(out_ / "ptq.onnx"), file_text(*made_ / "run" / "ptq.onnx"));
+}
+
+TEST_F(FinishedRun, DamagedResultsAreBadInputWithAHintThatKeepsTheModels) {
+  replace_in("results.json", "\"total_s\": ", "\"total_s\": 1e999, \"x\": ");
+  const Finished large = again({});
+  EXPECT_EQ(large.exit_code, 3) << large.err;
+  EXPECT_TRUE(contains(large.err, "choose another --out; --no-resume would delete them")) << large.err;
+  std::filesystem::remove(out_ / "results.json");
+  const Finished missing = again({});
+  EXPECT_EQ(missing.exit_code, 2) << missing.err;
+  EXPECT_TRUE(contains(missing.err, "--no-resume would delete them")) << missing.err;
+}
+
+TEST_F(FinishedRun, MovedFolderIsTheRunOfItsConfiguration) {
+  const auto moved = folder_ / "moved";
+  std::filesystem::rename(out_, moved);
+  const Finished finished = octavo({"run", "--config", (moved / "config.toml").string()});
+  EXPECT_EQ(finished.exit_code, kOk) << finished.err;
+  EXPECT_TRUE(contains(finished.err, moved.string() + ": finished before")) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(FinishedRun, StartedOverLeavesNothingOld) {
+  const Finished over = octavo(tiny("train", out_, {"--epochs", "1", "--no-resume"}));
+  ASSERT_EQ(over.exit_code, kOk) << over.err;
+  for (const auto& entry : std::filesystem::directory_iterator(out_)) {
+    const std::string name = entry.path().filename().string();
+    EXPECT_TRUE(name == "config.toml" || name == "log.jsonl" || name == "progress.json" ||
+                name == "base.onnx" || name == "checkpoint.pt")
+        << name;
+  }
+}
+
+TEST(Run, SecondProcessInTheFolderIsRefused) {
+  const TemporaryFolder folder;
+  const auto out = folder / "run";
+  Finished second;
+  const Finished first =
+      octavo(tiny("train", out, {"--epochs", "1"}),
+             {.interrupt_when =
+                  [&] {
+                    if (second.exit_code == -1 && std::filesystem::exists(out / "config.toml"))
+                      second = octavo(tiny("train", out, {"--seed", "7"}));
+                    return false;
+                  },
+              .max_file_bytes = 0,
+              .stdout_file = {}});
+  EXPECT_EQ(first.exit_code, kOk) << first.err;
+  EXPECT_EQ(second.exit_code, 2) << second.err;
+  EXPECT_TRUE(contains(second.err, out.string() + ": is in use; expected to be alone there, got process "))
+      << second.err;
+  EXPECT_FALSE(std::filesystem::exists(out / "run.lock"));
+}
+
+TEST(Run, PhaseThatHasNotBegunMayBeAskedForDifferently) {
+  const TemporaryFolder folder;
+  const auto out = folder / "run";
+  const auto options = [&out](const char* file) {
+    return RunOptions{.interrupt_when = [path = out / file] { return std::filesystem::exists(path); },
+                      .max_file_bytes = 0,
+                      .stdout_file = {}};
+  };
+  ASSERT_EQ(octavo(tiny("run", out), options("checkpoint.pt")).exit_code, 130);
+  const Finished corrected = octavo(tiny("run", out, {"--qat-lr", "0.01"}), options("qat-checkpoint.pt"));
+  ASSERT_EQ(corrected.exit_code, 130) << corrected.err;
+  const Finished too_late = octavo(tiny("run", out));
+  EXPECT_EQ(too_late.exit_code, 2) << too_late.err;
+  EXPECT_TRUE(contains(too_late.err, "expected qat.lr = 0.01, got qat.lr = 0.005")) << too_late.err;
+}
+
+TEST(Run, SettingsOfLaterPhasesAreCheckedBeforeTheFirst) {
+  const TemporaryFolder folder;
+  const auto out = folder / "run";
+  for (const Arguments& wrong :
+       {Arguments{"--qat-lr", "0"}, Arguments{"--qat-momentum", "1"}, Arguments{"--qat-momentum", "0"},
+        Arguments{"--qat-warmup-fraction", "1"}, Arguments{"--qat-step-factor", "0"}}) {
+    const Finished finished = octavo(tiny("run", out, wrong));
+    EXPECT_EQ(finished.exit_code, 2) << wrong.front() << finished.err;
+    EXPECT_TRUE(contains(finished.err, "error: " + wrong.front() + ": ")) << finished.err;
+    EXPECT_FALSE(std::filesystem::exists(out)) << wrong.front();
+  }
 }
 
 TEST(Run, MoreCalibrationImagesThanThereAreAreRefusedBeforeTraining) {

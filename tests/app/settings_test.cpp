@@ -47,6 +47,11 @@ TEST_F(SettingsFile, KeysReachTheirFields) {
   EXPECT_EQ(settings_.out, "x y");
 }
 
+TEST_F(SettingsFile, KeyThatEqualsTheDefaultIsGivenAllTheSame) {
+  write_file(path_, "[data]\ndataset = \"cifar10\"\n");
+  EXPECT_EQ(load_config(settings_, path_), std::set<std::string>{"data.dataset"});
+}
+
 TEST_F(SettingsFile, UnknownKeyNamesPlaceAndNearestKey) {
   const auto [code, message] = load("[train]\nepochs = 7\n  bach_size = 3\n");
   EXPECT_EQ(code, 2);

@@ -1,11 +1,15 @@
 #include "octavo/core/file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
 
 #include "octavo/core/error.h"
+#include "octavo/core/file_lock.h"
 #include "octavo/core/temporary_folder.h"
 
 namespace octavo {
@@ -82,6 +86,46 @@ TEST_F(FileTest, WritableFolderIsMadeWithItsParentsAndLeftEmpty) {
   write_file(folder_ / "plain", "x");
   EXPECT_EQ(code_of([&] { make_writable_folder(folder_ / "plain"); }), ErrorCode::kIo);
   EXPECT_EQ(code_of([&] { make_writable_folder("/proc/octavo"); }), ErrorCode::kIo);
+}
+
+/// Runs `body` in a process that is killed once `body` has returned.
+void in_killed_process(const std::function<void()>& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    body();
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+TEST_F(FileTest, KilledWritersFileGoesWithTheNextWriteAndALivingOnesStays) {
+  in_killed_process([&] { (new AtomicFile(folder_ / "other.txt"))->write("half"); });
+  ASSERT_EQ(files(), 1U) << "the killed process left nothing to clean";
+  {
+    AtomicFile living(folder_ / "a.txt");
+    EXPECT_EQ(files(), 1U) << "the dead one's file is still there";
+    living.write("whole");
+    write_file(folder_ / "b.txt", "b");
+    EXPECT_TRUE(fs::exists(living.temporary_path()));
+    living.commit();
+  }
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "whole");
+  EXPECT_EQ(files(), 2U);
+}
+
+TEST_F(FileTest, SecondHolderOfALockIsRefusedAndADeadOnesLockIsTakenOver) {
+  const fs::path path = folder_ / "lock";
+  {
+    const FileLock first(path, folder_);
+    EXPECT_EQ(code_of([&] { const FileLock second(path, folder_); }), ErrorCode::kUsage);
+  }
+  EXPECT_EQ(files(), 0U);
+  in_killed_process([&] { new FileLock(path, folder_); });
+  ASSERT_EQ(files(), 1U);
+  { const FileLock next(path, folder_); }
+  EXPECT_EQ(files(), 0U);
 }
 
 }  // namespace

@@ -46,5 +46,26 @@ TEST(Tensor, EmptyTensorsWork) {
   EXPECT_EQ(Tensor(empty), empty);
 }
 
+TEST(Tensor, MovedFromIsEmpty) {
+  Tensor source = Tensor::from<std::int32_t>({2}, std::vector<std::int32_t>{1, 2});
+  const Tensor copy = source;
+  const auto expect_empty = [](const Tensor& tensor) {
+    EXPECT_EQ(tensor, Tensor());
+    EXPECT_EQ(tensor.shape(), Shape{});
+    EXPECT_EQ(tensor.size(), 0);
+    EXPECT_TRUE(tensor.data<float>().empty());
+  };
+  Tensor constructed(std::move(source));
+  EXPECT_EQ(constructed, copy);
+  expect_empty(source);  // NOLINT(bugprone-use-after-move): what it is then is promised.
+  Tensor assigned({3, 3}, DType::kFloat32);
+  assigned = std::move(constructed);
+  EXPECT_EQ(assigned, copy);
+  expect_empty(constructed);  // NOLINT(bugprone-use-after-move)
+  Tensor& same = assigned;
+  assigned = std::move(same);
+  EXPECT_EQ(assigned, copy);
+}
+
 }  // namespace
 }  // namespace octavo

@@ -160,6 +160,17 @@ TEST_F(Cifar10, ChecksumBehindPaddingIsVerified) {
   expect_error(ErrorCode::kBadInput, {path.string(), "damaged"}, [&] { read_cifar10(path); });
 }
 
+TEST_F(Cifar10, EndlessPaddingIsRefused) {
+  // A gigabyte of zeros behind the end of the archive, in a megabyte or five.
+  const fs::path path = folder / "data.tar.gz";
+  gzFile file = gzopen(path.c_str(), "wb1");
+  const std::string zeros(1 << 20, '\0');
+  for (int i = 0; i < 1024; ++i) gzwrite(file, zeros.data(), static_cast<unsigned>(zeros.size()));
+  ASSERT_EQ(gzclose(file), Z_OK);
+  expect_error(ErrorCode::kBadInput, {path.string(), "unpacks to far more than CIFAR has"},
+               [&] { read_cifar10(path); });
+}
+
 TEST_F(Cifar10, ArchiveThatPromisesHugeFilesIsRefusedBeforeReadingThem) {
   // A tar header alone, for a member of 2^40 bytes that does not exist.
   std::string header(512, '\0');

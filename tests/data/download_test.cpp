@@ -1,12 +1,31 @@
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "data/http_server.h"
 #include "data/support.h"
 #include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
+
+namespace {
+
+/// Run once before the next lock is taken, in place of a scheduler that lets another process go first.
+std::function<void()> before_lock;
+
+}  // namespace
+
+/// The system's, called from everywhere in this program.
+extern "C" int flock(int descriptor, int operation) noexcept {
+  if (before_lock) std::exchange(before_lock, nullptr)();
+  return static_cast<int>(::syscall(SYS_flock, descriptor, operation));
+}
 
 namespace octavo {
 namespace {
@@ -200,6 +219,53 @@ TEST_F(Download, FullDiskIsAnIoError) {
 TEST_F(Download, UnusableFolderIsAnIoError) {
   put(folder / "sub", "a file where the folder should be");
   expect_error(ErrorCode::kIo, {(folder / "sub").string()}, [&] { download(config()); });
+}
+
+TEST_F(Download, ManyAtOnceLeaveOneWholeFile) {
+  // Each either downloads, finds the file there, or is told that another is at it; none writes into a file
+  // that another has finished.
+  for (int round = 0; round < 20; ++round) {
+    fs::remove(target);
+    std::atomic<int> done = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 8; ++i) {
+        threads.emplace_back([&] {
+          for (int k = 0; k < 5; ++k) {
+            try {
+              download(config());
+              EXPECT_EQ(get(target), content());
+              ++done;
+            } catch (const Error& error) {
+              EXPECT_NE(std::string(error.what()).find("another download"), std::string::npos)
+                  << error.what();
+            }
+          }
+        });
+      }
+    }
+    EXPECT_GE(done, 1);
+    EXPECT_EQ(get(target), content());
+    EXPECT_FALSE(fs::exists(part));
+  }
+}
+
+TEST_F(Download, FileThatAnotherFinishesBeforeTheLockIsNotWrittenTo) {
+  fs::create_directories(part.parent_path());
+  put(part, content());
+  before_lock = [&] { fs::rename(part, target); };
+  download(config());
+  EXPECT_EQ(before_lock, nullptr);
+  EXPECT_EQ(get(target), content());
+  EXPECT_FALSE(fs::exists(part));
+}
+
+TEST_F(Download, FileThatAnotherHasJustFinishedIsKept) {
+  download(config());
+  server.set("/file", {.body = "gone", .status = 500});
+  download(config());
+  EXPECT_EQ(get(target), content());
+  EXPECT_FALSE(fs::exists(part));
 }
 
 TEST_F(Download, SecondDownloadOfTheSameFileIsRefused) {

@@ -122,6 +122,18 @@ TEST_F(Idx, HugeDeclaredSizesAreRefusedWithoutTheMemory) {
   expect_bad({train_images.string(), "expected 1342177280 more bytes, got 2"});
 }
 
+TEST_F(Idx, GzipBombIsRefusedBeforeItFillsTheMemory) {
+  // 512 MiB of labels in a file of 2 MB; read to the end they would take five times that.
+  std::filesystem::remove(train_labels);
+  const std::string zeros(1 << 20, '\0');
+  gzFile file = gzopen((folder / "train-labels-idx1-ubyte.gz").c_str(), "wb1");
+  const std::string header = word(0x801) + word(0x20000000U);
+  gzwrite(file, header.data(), static_cast<unsigned>(header.size()));
+  for (int i = 0; i < 512; ++i) gzwrite(file, zeros.data(), static_cast<unsigned>(zeros.size()));
+  ASSERT_EQ(gzclose(file), Z_OK);
+  expect_bad({"train-labels-idx1-ubyte.gz", "unpacks to more than 128 times its size"});
+}
+
 TEST_F(Idx, CountsThatDifferAreRefused) {
   put(train_images, images(6, 4, 3));
   expect_bad({train_images.string(), "expected 5", "got 6"});

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <numeric>
 
 #include "data/image_files.h"
@@ -97,6 +99,68 @@ TEST(ImageFolder, CalibrationTakesImagesWithoutClasses) {
             (std::vector<std::int32_t>{0, 0}));
   expect_error(ErrorCode::kBadInput, {"no images", "one folder a class"},
                [&] { read_image_folder(folder.path(), eight(WantedSplits::kTest)); });
+}
+
+/// Links to where they lie, to another class, to the other split, to themselves and to each other.
+TEST(ImageFolder, LoopingLinksArePassedOver) {
+  const TemporaryFolder folder;
+  fill(folder);
+  const DatasetPair without = read_image_folder(folder.path(), eight());
+  const std::filesystem::path at = folder / "train/z";
+  std::filesystem::create_directory_symlink(".", at / "here");
+  std::filesystem::create_directory_symlink("..", at / "split");
+  std::filesystem::create_directory_symlink(folder.path(), at / "root");
+  std::filesystem::create_directory_symlink("../a b", at / "other class");
+  std::filesystem::create_symlink("itself", at / "itself");
+  std::filesystem::create_symlink("pong", at / "ping");
+  std::filesystem::create_symlink("ping", at / "pong");
+  const DatasetPair with = read_image_folder(folder.path(), eight());
+  EXPECT_EQ(with.train.hash, without.train.hash);
+  DataRequest request;
+  request.dataset = "auto";
+  request.path = folder.path();
+  request.images = eight();
+  EXPECT_EQ(load_dataset(request).train.hash, without.train.hash);
+}
+
+TEST(ImageFolder, LinkedFoldersAreReadOnce) {
+  const TemporaryFolder folder, elsewhere;
+  fill(folder);
+  put_image(elsewhere / "more/1.png", grey_png(70, 8, 8));
+  std::filesystem::create_directory_symlink(elsewhere.path(), folder / "train/z/once");
+  std::filesystem::create_directory_symlink(elsewhere.path(), folder / "train/z/twice");
+  EXPECT_EQ(read_image_folder(folder.path(), eight()).train.labels,
+            (std::vector<std::int32_t>{0, 1, 0, 1, 0}));
+}
+
+TEST(ImageFolder, PipesAndSocketsArePassedOver) {
+  const TemporaryFolder folder;
+  fill(folder);
+  const std::string without = read_image_folder(folder.path(), eight()).train.hash;
+  ASSERT_EQ(::mkfifo((folder / "train/z/0-pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((folder / "train/0-pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((folder / "0-pipe").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/dev/zero", folder / "train/z/0-zeros");
+  EXPECT_EQ(read_image_folder(folder.path(), eight()).train.hash, without);
+  DataRequest request;
+  request.dataset = "auto";
+  request.path = folder.path();
+  request.images = eight();
+  EXPECT_EQ(load_dataset(request).train.hash, without);
+}
+
+TEST(ImageFolder, FolderThatLoopsIsAnIoError) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  for (const char* name : {"cifar10", "cifar100", "mnist", "image-folder", "auto"}) {
+    DataRequest request;
+    request.dataset = name;
+    request.path = folder / "loop";
+    request.images = eight();
+    expect_error(ErrorCode::kIo, {(folder / "loop").string()}, [&] { load_dataset(request); });
+    request.path = folder / "loop" / "below";
+    expect_error(ErrorCode::kIo, {(folder / "loop").string()}, [&] { load_dataset(request); });
+  }
 }
 
 TEST(ImageFolder, BadFilesAreNamedAndCounted) {

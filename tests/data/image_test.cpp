@@ -115,6 +115,43 @@ TEST(ResizeImage, EqualsPillowBitForBit) {
   EXPECT_EQ(fnv(resize_image(patterned(100, 200), 3, 5).pixels), 0x454fade2b99a7371ULL);
 }
 
+/// Two bytes at `at`, the larger first, become `value`.
+void set_word(std::string& bytes, std::size_t at, unsigned value) {
+  bytes[at] = static_cast<char>(value >> 8);
+  bytes[at + 1] = static_cast<char>(value & 0xffU);
+}
+
+TEST(DecodeImage, HeadersAloneTakeNoMemory) {
+  const auto refuse = [](const std::string& bytes) {
+    expect_error(ErrorCode::kBadInput, {"declares more pixels than a file of its size can hold"},
+                 [&] { decode_image(std::as_bytes(std::span(bytes)), 3, "image"); });
+  };
+  // SOF0 is followed by length (2 bytes), precision, height and width.
+  std::string jpeg = testing::jpeg_bytes(JCS_RGB, 8, 8, {1, 2, 3});
+  const std::size_t frame = jpeg.find("\xff\xc0");
+  ASSERT_NE(frame, std::string::npos);
+  set_word(jpeg, frame + 5, 8192);
+  set_word(jpeg, frame + 7, 8192);
+  refuse(jpeg);
+  // IHDR's width and height, four bytes each from 16 on, then a CRC over type and contents.
+  std::string png = testing::grey_png(1, 8, 8);
+  set_word(png, 18, 8192);
+  set_word(png, 22, 8192);
+  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(png.data()) + 12, 17);
+  set_word(png, 29, static_cast<unsigned>(crc >> 16));
+  set_word(png, 31, static_cast<unsigned>(crc & 0xffffU));
+  refuse(png);
+}
+
+TEST(DecodeImage, FlatPicturesOfAnySizeAreRead) {
+  // As dense as the formats allow.
+  for (const std::string& bytes :
+       {testing::grey_png(7, 4096, 4096), testing::jpeg_bytes(JCS_GRAYSCALE, 4096, 4096, {7}),
+        testing::jpeg_bytes(JCS_RGB, 4096, 4096, {7, 7, 7})}) {
+    EXPECT_EQ(decode_image(std::as_bytes(std::span(bytes)), 1, "image").pixels[4096 * 4096 - 1], 7);
+  }
+}
+
 TEST(SizeBeforeCrop, KeepsProportionAndCoversTheWindow) {
   const auto size = [](std::int64_t height, std::int64_t width, std::int64_t shorter, ImageSize window) {
     const ImageSize s =

@@ -1,9 +1,12 @@
 // octavo.h, from the shared library.
 #include <gtest/gtest.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "embed/files.h"
@@ -109,7 +112,35 @@ TEST(CApi, FailuresHaveAStatusAndAMessage) {
   const Context context = context_of(good);
   std::vector<float> logits(kClasses);
   EXPECT_EQ(octavo_run(context.get(), embed_images().data(), 2, logits.data()), OCTAVO_USAGE);
+  EXPECT_STREQ(octavo_last_error(), "batch: out of range; expected 1 to 1, got 2 (octavo_options.max_batch)");
+  EXPECT_EQ(octavo_run(context.get(), embed_images().data(), 0, logits.data()), OCTAVO_USAGE);
   EXPECT_EQ(octavo_run(context.get(), nullptr, 1, logits.data()), OCTAVO_USAGE);
+}
+
+TEST(CApi, WhatTheSystemRefusesIsAnIoError) {
+  char pattern[] = "/tmp/octavo-embed-XXXXXX";
+  const std::filesystem::path folder = mkdtemp(pattern);
+  const auto load_status = [](const std::filesystem::path& file) {
+    octavo_model* model = nullptr;
+    const octavo_status status = octavo_model_load(file.c_str(), nullptr, &model);
+    EXPECT_EQ(model, nullptr);
+    EXPECT_NE(std::string(octavo_last_error()).find(file.string()), std::string::npos) << octavo_last_error();
+    return status;
+  };
+  std::filesystem::create_symlink("loop", folder / "loop");
+  EXPECT_EQ(load_status(folder / "loop"), OCTAVO_IO);
+  EXPECT_EQ(load_status(folder / "loop/model.onnx"), OCTAVO_IO);
+  EXPECT_EQ(load_status(folder), OCTAVO_IO);
+  EXPECT_EQ(load_status("/proc/self/mem/model.onnx"), OCTAVO_IO);
+  EXPECT_EQ(load_status(std::string(300, 'x')), OCTAVO_IO);  // Longer than a name may be.
+  std::filesystem::create_directory(folder / "closed");
+  std::filesystem::copy(embed_folder() / "int8.onnx", folder / "closed/model.onnx");
+  std::filesystem::permissions(folder / "closed", std::filesystem::perms::owner_read);
+  if (geteuid() != 0) {
+    EXPECT_EQ(load_status(folder / "closed/model.onnx"), OCTAVO_IO);
+  }
+  std::filesystem::permissions(folder / "closed", std::filesystem::perms::owner_all);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(CApi, ServesAProgramInC) {

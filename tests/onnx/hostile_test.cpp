@@ -237,6 +237,40 @@ TEST(Hostile, NonFiniteWeightsAreBadInput) {
   }
 }
 
+TEST(Hostile, VariancesWithoutARootAreBadInput) {
+  const auto error = [](const std::string& variance, const std::string& epsilon) {
+    return import_error(
+        "<ir_version: 7, opset_import: [\"\" : 13]> g (float[N,1,2,2] x) => (float[N,1,2,2] y) "
+        "<float[1] one = {1}, float[1] v = {" +
+        variance + "}> { y = BatchNormalization<epsilon = " + epsilon + ">(x, one, one, one, v) }");
+  };
+  EXPECT_EQ(error("0", "0.00001"), "");
+  EXPECT_THAT(error("-1", "0.00001"),
+              HasSubstr("3: test.onnx: node 'BatchNormalization_0' (BatchNormalization): variance -1"));
+  EXPECT_THAT(error("0", "0.0"), HasSubstr("expected a sum above 0"));
+}
+
+TEST(Hostile, RangesInTheMetadataAreTwoIntegers) {
+  // As the weight's range is stored where its values do not show it.
+  const Graph graph = test::quantized(test::every_operator());
+  const onnx::ModelProto model = test::from_bytes(serialize_onnx(graph));
+  const auto with_range = [&](const std::string& range) {
+    onnx::ModelProto changed = model;
+    for (const Value& value : graph.values) {
+      if (!value.constant || !value.quant || value.quant->dtype != DType::kInt8) continue;
+      auto& entry = *changed.add_metadata_props();
+      entry.set_key("octavo.range." + value.name);
+      entry.set_value(range);
+    }
+    return import_error(changed);
+  };
+  EXPECT_EQ(with_range("-128,127"), "");
+  // The last two were read as numbers modulo 2^32 once, or with the blanks left out.
+  for (const std::string wrong :
+       {"", ",", "-128", "-128,", "-128,127,", "x,y", "-128;127", "-4294967424,4294967423", "-128, 127"})
+    EXPECT_THAT(with_range(wrong), HasSubstr("expected two integers")) << wrong;
+}
+
 TEST(Hostile, ExternalDataAndForeignTypesAreUnsupported) {
   onnx::ModelProto model = good_model();
   model.mutable_graph()->mutable_initializer(1)->set_data_location(onnx::TensorProto::EXTERNAL);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <new>
 #include <random>
 #include <span>
 #include <string>
@@ -17,7 +18,13 @@
 
 namespace {
 std::atomic<std::int64_t> allocations = 0;
-}
+/// Of aligned memory for numbers, as tensors and oneDNN ask for it; the request that brings
+/// `left_before_failure` to 0 fails. (oneDNN's small objects are beyond us: it does not look at what malloc
+/// returned for them.)
+constexpr std::size_t kForNumbers = std::size_t{1} << 14;
+std::atomic<std::int64_t> aligned_allocations = 0;
+std::atomic<std::int64_t> left_before_failure = 0;
+}  // namespace
 
 // glibc's own, under the names by which a program that replaces malloc reaches them. operator new, and the
 // libraries that are loaded, call what is defined here.
@@ -49,6 +56,10 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) {
 }
 int posix_memalign(void** result, std::size_t alignment, std::size_t size) {
   ++allocations;
+  if (size >= kForNumbers) {
+    ++aligned_allocations;
+    if (left_before_failure > 0 && --left_before_failure == 0) return ENOMEM;
+  }
   *result = __libc_memalign(alignment, size);
   return *result == nullptr ? ENOMEM : 0;
 }
@@ -89,6 +100,28 @@ std::int64_t allocations_after_the_first_run(const CompiledModel& model, int run
   const std::int64_t before = allocations;
   for (int i = 0; i < runs; ++i) run(batches[i % 3]);
   return allocations - before;
+}
+
+TEST(Allocations, FailedOnesAreBadAlloc) {
+  const Graph graph = make_model("resnet20", kCifar, 1);
+  const std::vector<float> input = noise(2);
+  std::vector<float> logits(20);
+  const auto compile_and_run = [&] {
+    const CompiledModel model(graph, {.max_batch = 2, .threads = 1});
+    CompiledModel::Context context(model);
+    model.run(context, input, 2, logits);
+  };
+  compile_and_run();  // What is made once for the process is there.
+  const std::int64_t before = aligned_allocations;
+  compile_and_run();
+  const std::int64_t count = aligned_allocations - before;
+  ASSERT_GT(count, 20);
+  for (std::int64_t k = 1; k <= count; ++k) {
+    left_before_failure = k;
+    EXPECT_THROW(compile_and_run(), std::bad_alloc) << "request " << k << " of " << count;
+    EXPECT_EQ(left_before_failure, 0);
+  }
+  compile_and_run();
 }
 
 TEST(Allocations, AreCounted) {

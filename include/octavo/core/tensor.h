@@ -52,7 +52,8 @@ struct DTypeOf<std::int64_t> {
   static constexpr DType value = DType::kInt64;
 };
 
-/// Dense, row-major, owned. Copies are deep; moves are cheap.
+/// Dense, row-major, owned. Copies are deep; moves are cheap and leave an empty tensor behind, as Tensor()
+/// makes.
 class Tensor {
  public:
   Tensor() = default;
@@ -60,8 +61,8 @@ class Tensor {
   Tensor(Shape shape, DType dtype);
   Tensor(const Tensor& other);
   Tensor& operator=(const Tensor& other);
-  Tensor(Tensor&&) noexcept = default;
-  Tensor& operator=(Tensor&&) noexcept = default;
+  Tensor(Tensor&& other) noexcept;
+  Tensor& operator=(Tensor&& other) noexcept;
   ~Tensor() = default;
 
   /// A tensor holding a copy of `values`, whose size must be that of `shape`.

@@ -79,6 +79,7 @@ struct DataRequest {
   /// "cifar10", "cifar100", "fashion-mnist", "mnist", "image-folder" (in `path`), or "auto": what is in
   /// `path`, else CIFAR-10, else Fashion-MNIST.
   std::string dataset = "cifar10";
+  std::string preferred = {};       ///< With "auto" and a `path` that holds several: this one.
   std::filesystem::path path = {};  ///< --data; empty: search.
   ImageFolderConfig images = {};    ///< Of "image-folder".
   bool allow_download = true;

@@ -74,6 +74,9 @@ struct Results {
   std::map<std::string, std::string>
       environment;  ///< cpu, isa, cores, threads, os, compiler, library versions, ...
   std::map<std::string, std::string> settings;  ///< The resolved configuration, flat.
+  /// What each phase of a run ("data", "train", "ptq", "qat") was made with: settings, hashes of what it read
+  /// and, once it is finished, of the file it wrote. Empty: not known.
+  std::map<std::string, std::map<std::string, std::string>> phases = {};
   std::vector<Variant> variants;
   std::map<std::string, double> timing;  ///< "train_s", "ptq_s", "qat_s", "eval_s", "total_s"
   std::vector<EpochRecord> history;

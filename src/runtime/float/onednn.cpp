@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -300,6 +301,15 @@ std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const 
 std::string version() {
   const d::version_t* v = d::version();
   return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
+}
+
+void rethrow() {
+  try {
+    throw;
+  } catch (const d::error& error) {
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
+    throw Error(ErrorCode::kInternal, "oneDNN", error.what());
+  }
 }
 
 }  // namespace octavo::onednn

@@ -125,4 +125,9 @@ std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerCon
 
 std::string version();
 
+/// For the handlers around everything that calls oneDNN: the exception being handled as one that callers
+/// know. oneDNN's is std::bad_alloc where memory was short, and kInternal otherwise; others go on as they
+/// are.
+[[noreturn]] void rethrow();
+
 }  // namespace octavo::onednn
