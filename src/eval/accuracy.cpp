@@ -43,11 +43,12 @@ void check_fits(const CompiledModel& model, const Dataset& test, const Normaliza
 
 /// Index of the largest logit, the first of equals.
 std::int32_t top1(std::span<const float> logits, std::int64_t image) {
-  for (const float x : logits) {
-    if (std::isnan(x)) {
-      throw Error(ErrorCode::kBadInput, fmt::format("image {}", image),
-                  "the model answers NaN; expected a number for each class (its weights may have diverged)");
-    }
+  const auto bad = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
+  if (bad != logits.end()) {
+    throw Error(ErrorCode::kBadInput, fmt::format("image {}", image),
+                fmt::format("the model answers {}; expected a finite number for each class (its weights may "
+                            "have diverged)",
+                            std::isnan(*bad) ? "NaN" : "infinity"));
   }
   return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }

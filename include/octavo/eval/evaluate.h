@@ -15,8 +15,8 @@ namespace octavo {
 
 /// Top-1 accuracy over a split, un-augmented; of equal logits the first class wins. Runs batches of
 /// max_batch(). `on_progress` is called after each batch. Throws kBadInput if the split is empty, image
-/// shape, number of classes or normalization do not fit, a label is out of range or the model answers NaN;
-/// kInterrupted when `stop` is requested.
+/// shape, number of classes or normalization do not fit, a label is out of range or an answer is NaN or
+/// infinite; kInterrupted when `stop` is requested.
 Accuracy evaluate(const CompiledModel& model, const Dataset& test, const Normalization& normalization,
                   const std::function<void(std::int64_t done, std::int64_t total)>& on_progress = {},
                   std::stop_token stop = {});
