@@ -76,7 +76,8 @@ class Pieces {
 
   std::span<const std::uint8_t> piece() {
     const std::size_t low = byte();
-    const std::size_t size = std::min<std::size_t>(rest_.size(), low + 256 * std::size_t{byte()});
+    const std::size_t high = byte();
+    const std::size_t size = std::min(rest_.size(), low + 256 * high);
     const auto taken = rest_.first(size);
     rest_ = rest_.subspan(size);
     return taken;
