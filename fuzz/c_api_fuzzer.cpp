@@ -1,5 +1,5 @@
-/// The input is a program of calls to the C API, right and wrong ones; what its header forbids a caller (a freed model, a
-/// buffer too small, a model's properties asked of NULL) is left out.
+/// The input is a program of calls to the C API, right and wrong ones; what its header forbids a caller (a
+/// freed model, a buffer too small, a model's properties asked of NULL) is left out.
 #include <climits>
 #include <cstring>
 #include <iterator>
@@ -70,7 +70,8 @@ void make_model(Pieces& pieces, std::vector<Model>& models) {
   const int input = pieces.byte() % 5 - 1;
   static_assert(sizeof input == sizeof options.input);
   std::memcpy(&options.input, &input, sizeof input);
-  // As many as the largest number of channels of a model below; of others' models the numbers come from the file.
+  // As many as the largest number of channels of a model below; of others' models the numbers come from the
+  // file.
   static const std::vector<float> kOnes(2, 0.5F);
   const std::uint8_t normalization = pieces.byte();
   const bool own = how % 8 < 4;

@@ -1,5 +1,6 @@
-/// A first byte that says whether the rest is a whole file or, as few changes of a file would get past its checksum, what
-/// stands between magic and checksum. The source file is compiled here, without the LibTorch that its module links.
+/// A first byte that says whether the rest is a whole file or, as few changes of a file would get past its
+/// checksum, what stands between magic and checksum. The source file is compiled here, without the LibTorch
+/// that its module links.
 #include "../src/train/checkpoint.cpp"
 
 #include "target.h"

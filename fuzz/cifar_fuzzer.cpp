@@ -1,6 +1,6 @@
-/// A first byte that says how the rest is given (an archive as it is, a tar file whose checksums are put right, two files
-/// in a folder), then that. The layout is CIFAR's with one record a file instead of 10,000, which only its own source
-/// file can make.
+/// A first byte that says how the rest is given (an archive as it is, a tar file whose checksums are put
+/// right, two files in a folder), then that. The layout is CIFAR's with one record a file instead of 10,000,
+/// which only its own source file can make.
 #include "../src/data/cifar.cpp"
 
 #include <cstdio>

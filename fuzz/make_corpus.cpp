@@ -1,5 +1,5 @@
-/// Writes the seed corpora of the fuzzers anew (ONNX: make_onnx_corpus). Deterministic, but for what libraries put into
-/// compressed files.
+/// Writes the seed corpora of the fuzzers anew (ONNX: make_onnx_corpus). Deterministic, but for what
+/// libraries put into compressed files.
 ///   make_corpus FOLDER
 #include <cstdio>
 #include <filesystem>
@@ -41,7 +41,9 @@ void write_idx(const fs::path& folder) {
   const auto images = [](std::uint32_t count) {
     return word(0x803) + word(count) + word(2) + word(3) + std::string(count * 6, '\x55');
   };
-  const auto labels = [](std::uint32_t count) { return word(0x801) + word(count) + std::string(count, '\x03'); };
+  const auto labels = [](std::uint32_t count) {
+    return word(0x801) + word(count) + std::string(count, '\x03');
+  };
   write_file(folder / "plain", piece(images(3)) + piece(labels(3)) + piece(images(1)) + piece(labels(1)));
   write_file(folder / "gzip", piece(gzipped(images(3))) + piece(gzipped(labels(3))) + piece(images(2)) +
                                   piece(gzipped(labels(2))));
@@ -71,7 +73,8 @@ void write_cifar(const fs::path& folder) {
   write_file(folder / "archive-10", '\0' + ten);
   write_file(folder / "archive-100", '\1' + hundred);
   write_file(folder / "tar-10", '\2' + unpacked(ten));
-  write_file(folder / "folder-10", '\4' + piece(std::string(3073, '\x02')) + piece(std::string(3073, '\x01')));
+  write_file(folder / "folder-10",
+             '\4' + piece(std::string(3073, '\x02')) + piece(std::string(3073, '\x01')));
 }
 
 void write_images(const fs::path& folder) {
@@ -81,9 +84,11 @@ void write_images(const fs::path& folder) {
   write_file(folder / "rgba.png", png_bytes(PNG_FORMAT_RGBA, 2, 3, rgba));
   write_file(folder / "rgb.png", png_bytes(PNG_FORMAT_RGB, 2, 4, rgba));
   write_file(folder / "grey.png", testing::grey_png(7, 5, 3));
-  write_file(folder / "deep.png", png_bytes(PNG_FORMAT_LINEAR_Y, 2, 3, std::vector<std::uint16_t>(6, 0x1234)));
-  write_file(folder / "palette.png", png_bytes(PNG_FORMAT_RGB_COLORMAP, 2, 2, std::vector<std::uint8_t>{0, 1, 1, 0},
-                                               {255, 0, 0, 0, 0, 255}));
+  write_file(folder / "deep.png",
+             png_bytes(PNG_FORMAT_LINEAR_Y, 2, 3, std::vector<std::uint16_t>(6, 0x1234)));
+  write_file(folder / "palette.png",
+             png_bytes(PNG_FORMAT_RGB_COLORMAP, 2, 2, std::vector<std::uint8_t>{0, 1, 1, 0},
+                       {255, 0, 0, 0, 0, 255}));
   write_file(folder / "grey.jpg", jpeg_bytes(JCS_GRAYSCALE, 9, 7, {100}));
   write_file(folder / "rgb.jpg", jpeg_bytes(JCS_RGB, 5, 17, {10, 200, 30}));
   write_file(folder / "cmyk.jpg", jpeg_bytes(JCS_CMYK, 8, 8, {10, 200, 30, 40}));
@@ -121,12 +126,13 @@ void write_results(const fs::path& folder) {
   write_file(folder / "empty.json", to_json(Results{}));
 }
 
-/// Calls as c_api_fuzzer reads them: a model, two contexts, questions, runs; then wrong arguments; then a file.
+/// Calls as c_api_fuzzer reads them: a model, two contexts, questions, runs; then wrong arguments; then a
+/// file.
 void write_calls(const fs::path& folder) {
   for (const char kind : {'\0', '\1', '\2'}) {
     const std::string model = {'\0', kind, '\1', '\1', '\1', '\3'};
-    const std::string calls = {'\1', '\0', '\1', '\0', '\2', '\0', '\1', '\5', '\0', '\1', '\0', '\x40',
-                               '\5', '\0', '\4', '\0', '\3', '\0', '\4', '\0'};
+    const std::string calls = {'\1', '\0',   '\1', '\0', '\2', '\0', '\1', '\5', '\0', '\1',
+                               '\0', '\x40', '\5', '\0', '\4', '\0', '\3', '\0', '\4', '\0'};
     write_file(folder / ("right-" + std::to_string(kind)), model + calls);
   }
   const std::string floats = {'\0', '\2', '\2', '\1', '\3', '\0', '\1', '\0', '\5', '\0', '\2', '\0', '\x40'};
@@ -155,7 +161,8 @@ int main(int count, char** words) {
     write_images(folder / "image");
     write_checkpoints(folder / "checkpoint");
     write_file(folder / "settings" / "defaults.toml", app::to_toml(app::Settings{}));
-    write_file(folder / "settings" / "few.toml", "[run]\nseed = 7\n[model]\nname = \"simple-cnn\"\n[qat]\nlr = 1e-3\n");
+    write_file(folder / "settings" / "few.toml",
+               "[run]\nseed = 7\n[model]\nname = \"simple-cnn\"\n[qat]\nlr = 1e-3\n");
     write_results(folder / "results");
     write_calls(folder / "c_api");
   } catch (const std::exception& error) {
