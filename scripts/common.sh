@@ -12,7 +12,10 @@ build_packages=(
   dataset-fashion-mnist
 )
 # What the tests, benchmarks and checks need besides.
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev libonnx-testdata chromium clang clang-format libclang-rt-14-dev libomp-dev zsh fish groff)
+test_packages=(
+  libgtest-dev libgmock-dev libbenchmark-dev libonnx-testdata chromium clang clang-format clang-tidy libclang-rt-14-dev
+  libomp-dev zsh fish groff
+)
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -1,10 +1,12 @@
 // octavo.h on top of CompiledModel. No exception leaves these functions.
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <new>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "octavo.h"
@@ -76,10 +78,16 @@ octavo::Normalization normalization_of(const octavo::Graph& graph, const octavo_
               "does not say how pixels are normalized; give mean and std, or floats");
 }
 
+/// A C program may have put any number there, which C++ must not even read as an octavo_input.
+bool is_input(const octavo_options& options) {
+  std::underlying_type_t<octavo_input> number{};
+  std::memcpy(&number, &options.input, sizeof number);
+  return number <= OCTAVO_FLOATS_NCHW;
+}
+
 octavo_model* compile(const octavo::Graph& graph, const octavo_options* given) {
   const octavo_options options = given ? *given : octavo_options{};
-  require(options.input >= OCTAVO_PIXELS_NHWC && options.input <= OCTAVO_FLOATS_NCHW, "input",
-          "expected one of the values of octavo_input");
+  require(is_input(options), "input", "expected one of the values of octavo_input");
   octavo::CompileOptions compile_options;
   compile_options.max_batch = options.max_batch == 0 ? 1 : options.max_batch;
   compile_options.threads = options.threads;

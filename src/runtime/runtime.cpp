@@ -161,8 +161,12 @@ CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) 
     throw Error(ErrorCode::kUsage, "max_batch",
                 "expected at least 1, got " + std::to_string(options.max_batch));
   }
-  if (options.threads < 0) {
-    throw Error(ErrorCode::kUsage, "threads", "expected at least 0, got " + std::to_string(options.threads));
+  // oneDNN plans memory for each of them: too many are refused before that.
+  constexpr int kMostThreads = 4096;
+  if (options.threads < 0 || options.threads > kMostThreads) {
+    throw Error(ErrorCode::kUsage, "threads",
+                "out of range; expected 0 to " + std::to_string(kMostThreads) + ", got " +
+                    std::to_string(options.threads));
   }
   auto plan = std::make_unique<Plan>();
   plan->graph = fold_batch_norm(graph);

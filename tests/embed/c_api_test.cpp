@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "embed/files.h"
 #include "octavo.h"
@@ -141,6 +144,39 @@ TEST(CApi, WhatTheSystemRefusesIsAnIoError) {
   }
   std::filesystem::permissions(folder / "closed", std::filesystem::perms::owner_all);
   std::filesystem::remove_all(folder);
+}
+
+TEST(CApi, OneModelServesSeveralThreads) {
+  const std::vector<std::uint8_t> images = embed_images();
+  octavo_options options{};
+  options.max_batch = 5;
+  options.threads = 2;
+  const Model model = load("int8.onnx", options);
+  struct Outcome {
+    std::vector<float> logits = std::vector<float>(kImages * kClasses);
+    octavo_status wrong = OCTAVO_OK;
+    std::string message;
+  };
+  std::vector<Outcome> outcomes(4);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < outcomes.size(); ++t) {
+    threads.emplace_back([&, t] {
+      Outcome& mine = outcomes[t];
+      for (int i = 0; i < 3; ++i) {
+        const Context context = context_of(model);
+        if (octavo_run(context.get(), images.data(), 5, mine.logits.data()) != OCTAVO_OK) return;
+        // Half of them fail in one way and half in another: each keeps its own message.
+        mine.wrong = octavo_run(context.get(), t % 2 == 0 ? nullptr : images.data(), 6, mine.logits.data());
+        mine.message = octavo_last_error();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t t = 0; t < outcomes.size(); ++t) {
+    EXPECT_EQ(outcomes[t].logits, embed_logits("int8"));
+    EXPECT_EQ(outcomes[t].wrong, OCTAVO_USAGE);
+    EXPECT_EQ(outcomes[t].message.rfind(t % 2 == 0 ? "images" : "batch", 0), 0U) << outcomes[t].message;
+  }
 }
 
 TEST(CApi, ServesAProgramInC) {

@@ -1,6 +1,7 @@
 // A compiled model as its users hold it: sizes checked, shared by threads, any batch.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 #include <set>
 #include <thread>
@@ -38,6 +39,17 @@ TEST(CompiledModel, SizesThatDoNotFitAreRefused) {
   EXPECT_THROW(model.run(context, input.data<float>(), 0, logits), Error);
   EXPECT_THROW(model.run(context, input.data<float>().first(3 * 16 * 16), 1, logits), Error);
   EXPECT_THROW(CompiledModel(make_model("simple-cnn", kSmall, 1), {.max_batch = 0}), Error);
+}
+
+TEST(CompiledModel, ThreadsOutOfRangeAreRefusedBeforeMemoryIsTakenForThem) {
+  for (const int threads : {-1, 4097, std::numeric_limits<int>::max()}) {
+    try {
+      const CompiledModel model(make_model("simple-cnn", kSmall, 1), {.threads = threads});
+      ADD_FAILURE() << threads;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUsage) << error.what();
+    }
+  }
 }
 
 TEST(CompiledModel, OneModelServesSeveralThreads) {
