@@ -122,9 +122,9 @@ TEST(Usage, NegativeBatchSizeSaysWhatIsExpected) {
 TEST(Usage, NotANumberSaysWhatIsExpected) {
   const Finished finished = octavo({"run", "--lr", "fast"});
   EXPECT_EQ(finished.exit_code, 2);
-  EXPECT_EQ(
-      finished.err,
-      "error: --lr: not understood; expected a number from 0 to 100, got 'fast' (the default is 0.15)\n");
+  EXPECT_EQ(finished.err,
+            "error: --lr: not understood; expected a number above 0, at most 100, got 'fast' (the default is "
+            "0.15)\n");
 }
 
 TEST(Config, UnknownKeyExitsWith2AndItsPlace) {
