@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
 
 #include "octavo/core/temporary_folder.h"
 #include "octavo/data/sources.h"
+#include "octavo/graph/builder.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/runtime/reference.h"
@@ -48,20 +50,36 @@ class SupersededMistake : public ::testing::Test {
   DatasetPair data_;
 };
 
-// 1: test images went through the training augmentation.
-TEST_F(SupersededMistake, EvaluationSeesTestImagesAsTheyAre) {
-  constexpr std::int64_t kImages = 40;
-  std::vector<std::int64_t> indices(kImages);
+/// Number of the first `images` test images that `graph` answers right, each mirrored if asked for.
+std::int64_t correct_answers(const Graph& graph, const DatasetPair& data, std::int64_t images,
+                             bool mirrored) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(images));
   std::iota(indices.begin(), indices.end(), 0);
-  const Tensor logits =
-      interpret(load_onnx(base()), normalized_batch(data_.test, indices, data_.normalization));
+  Dataset test = data.test;
+  for (auto row = test.pixels.begin(); mirrored && row != test.pixels.end(); row += test.width)
+    std::reverse(row, row + test.width);
+  const Tensor logits = interpret(graph, normalized_batch(test, indices, data.normalization));
   const auto values = logits.data<float>();
   std::int64_t correct = 0;
-  for (std::int64_t i = 0; i < kImages; ++i) {
-    const auto row = values.subspan(static_cast<std::size_t>(i * 10), 10);
-    correct += std::max_element(row.begin(), row.end()) - row.begin() ==
-               data_.test.labels[static_cast<std::size_t>(i)];
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const auto row = values.subspan(i * 10, 10);
+    correct += std::max_element(row.begin(), row.end()) - row.begin() == test.labels[i];
   }
+  return correct;
+}
+
+// 1: test images went through the training augmentation.
+TEST_F(SupersededMistake, EvaluationSeesTestImagesAsTheyAre) {
+  // Scalar products with the pixels: no pooling makes up for a mirrored or shifted image.
+  constexpr std::int64_t kImages = 2000;
+  GraphBuilder builder("linear", 1, 28, 28, 3);
+  Graph graph = builder.finish(builder.gemm("fc", builder.flatten("flatten", builder.input()), 10));
+  set_normalization(graph, data_.normalization);
+  graph.metadata["octavo.dataset"] = "fashion-mnist";
+  save_onnx(graph, folder_ / "base.onnx");
+  const std::int64_t correct = correct_answers(graph, data_, kImages, false);
+  const std::int64_t mirrored = correct_answers(graph, data_, kImages, true);
+  ASSERT_GE(std::abs(correct - mirrored), 10) << "this model could not tell";
   const Finished eval = run({"eval", base(), "--test-limit", std::to_string(kImages), "--json"});
   EXPECT_EQ(Json::parse(eval.out)["models"][0]["correct"], correct);
 }
@@ -79,9 +97,14 @@ TEST_F(SupersededMistake, QatMovesTheWeights) {
     const Value& weight = after.value(node.inputs[1]);
     const ValueId same = before.find_value(weight.name);
     ASSERT_NE(same, kNoValue) << weight.name;
-    EXPECT_FALSE(dequantize(*weight.constant, *weight.quant) ==
-                 dequantize(*before.value(same).constant, *before.value(same).quant))
-        << weight.name;
+    // Batch norm scales whole channels, and so their grids: it leaves the integers as they are, but for a
+    // rounding here and there.
+    const auto now = weight.constant->data<std::int8_t>();
+    const auto once = before.value(same).constant->data<std::int8_t>();
+    ASSERT_EQ(now.size(), once.size());
+    std::size_t moved = 0;
+    for (std::size_t i = 0; i < now.size(); ++i) moved += now[i] != once[i] ? 1 : 0;
+    EXPECT_GT(moved, now.size() / 20) << weight.name;
     ++compared;
   }
   EXPECT_EQ(compared, 5);
