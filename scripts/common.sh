@@ -13,11 +13,33 @@ build_packages=(
 )
 # What the tests, benchmarks and checks need besides.
 test_packages=(
-  libgtest-dev libgmock-dev libbenchmark-dev libonnx-testdata chromium clang clang-format clang-tidy libclang-rt-14-dev
-  libomp-dev zsh fish groff
+  libgtest-dev libgmock-dev libbenchmark-dev pkg-config libonnx-testdata chromium
+  clang clang-format clang-tidy libclang-rt-14-dev libomp-dev zsh fish groff
 )
 
 say() { printf '\n== %s\n' "$*"; }
+
+# step TITLE COMMAND...: runs a command that talks much, a function too, with one line on the terminal. What it prints
+# goes to build/logs; its last 20 lines are shown where it fails, and the script ends.
+step() {
+  local title=$1 log status=0 start=$SECONDS
+  shift
+  log=build/logs/$(tr -cs 'a-zA-Z0-9\n' - <<<"$title").log
+  mkdir -p build/logs
+  printf '== %s (%s) ... ' "$title" "$log"
+  # Not `if "$@"`: within a condition a failing command of a function would not end it.
+  set +e
+  (set -e; "$@") >"$log" 2>&1 </dev/null
+  status=$?
+  set -e
+  if [ $status -ne 0 ]; then
+    printf 'failed\n'
+    tail -n 20 "$log" >&2
+    printf '== %s: failed with exit code %s; all of it is in %s\n' "$title" "$status" "$log" >&2
+    exit "$status"
+  fi
+  printf '%d s\n' $((SECONDS - start))
+}
 
 # Installs the packages that are not there yet; touches nothing when none is missing.
 install_packages() {
@@ -26,11 +48,14 @@ install_packages() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
   done
   [ ${#missing[@]} -eq 0 ] && return
-  say "Installing ${missing[*]}"
+  step "Installing ${#missing[@]} Debian packages" apt_install "${missing[@]}"
+}
+
+apt_install() {
   local as_root=()
   [ "$(id -u)" -eq 0 ] || as_root=(sudo)
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 # A LibTorch source file takes up to 2 GB to compile, so memory may allow fewer jobs than there are cores.

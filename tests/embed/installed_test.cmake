@@ -1,15 +1,9 @@
-# Installs the runtime into WORK, builds examples/classify against it and classifies a picture.
-function(run)
-  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE out ERROR_VARIABLE out RESULT_VARIABLE code)
-  if(NOT code EQUAL 0)
-    message(FATAL_ERROR "${ARGN} ended with ${code}:\n${out}")
-  endif()
-  set(out "${out}" PARENT_SCOPE)
-endfunction()
-
+# Installs the library and what applications are built with into WORK, builds examples/classify against it and classifies
+# a picture.
+include(${CMAKE_CURRENT_LIST_DIR}/../install/installing.cmake)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK}/files)
-run(${CMAKE_COMMAND} --install ${BINARY_DIR} --component runtime --prefix ${WORK}/prefix)
+install_into_prefix(runtime development)
 run(${CMAKE_COMMAND} -S ${SOURCE_DIR}/examples/classify -B ${WORK}/build -D CMAKE_PREFIX_PATH=${WORK}/prefix
     -D CMAKE_CXX_COMPILER=${CXX} "-D CMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
 run(${CMAKE_COMMAND} --build ${WORK}/build)
