@@ -33,7 +33,8 @@ struct alignas(64) TileConfig {
 };
 
 void tile_products(std::int64_t rounds) {
-  const TileConfig config;
+  // Static: GCC 12 believes that _tile_loadconfig reads 8 bytes, and drops the stores of a local's others.
+  static constexpr TileConfig config;
   _tile_loadconfig(&config);
   _tile_zero(0);
   _tile_zero(1);
