@@ -157,9 +157,12 @@ CompiledModel::Context::~Context() = default;
 
 CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) try {
   validate(graph);
-  if (options.max_batch < 1) {
+  // Sizes are multiplied by it.
+  constexpr std::int64_t kLargestBatch = 1 << 24;
+  if (options.max_batch < 1 || options.max_batch > kLargestBatch) {
     throw Error(ErrorCode::kUsage, "max_batch",
-                "expected at least 1, got " + std::to_string(options.max_batch));
+                "out of range; expected 1 to " + std::to_string(kLargestBatch) + ", got " +
+                    std::to_string(options.max_batch));
   }
   // oneDNN plans memory for each of them: too many are refused before that.
   constexpr int kMostThreads = 4096;

@@ -128,6 +128,15 @@ TEST(Json, TruncatedFileIsNotADocument) {
   }
 }
 
+TEST(Json, NumberThatNoDoubleHoldsIsBadInput) {
+  try {
+    results_from_json(R"({"schema": 1e999})", "results.json");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+  }
+}
+
 TEST(Json, ErrorsNameTheKey) {
   EXPECT_EQ(error_after([](Json& j) { j["variants"][1].erase("size_bytes"); }),
             "results.json: key 'variants[1].size_bytes' is missing");

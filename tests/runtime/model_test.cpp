@@ -41,11 +41,18 @@ TEST(CompiledModel, SizesThatDoNotFitAreRefused) {
   EXPECT_THROW(CompiledModel(make_model("simple-cnn", kSmall, 1), {.max_batch = 0}), Error);
 }
 
-TEST(CompiledModel, ThreadsOutOfRangeAreRefusedBeforeMemoryIsTakenForThem) {
-  for (const int threads : {-1, 4097, std::numeric_limits<int>::max()}) {
+TEST(CompiledModel, ThreadsAndBatchesOutOfRangeAreRefusedBeforeAnythingIsComputedFromThem) {
+  constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+  const std::vector<CompileOptions> all{{.threads = -1},
+                                        {.threads = 4097},
+                                        {.threads = std::numeric_limits<int>::max()},
+                                        {.max_batch = (1 << 24) + 1},
+                                        {.max_batch = kHuge / 7, .threads = 2},
+                                        {.max_batch = kHuge}};
+  for (const CompileOptions& options : all) {
     try {
-      const CompiledModel model(make_model("simple-cnn", kSmall, 1), {.threads = threads});
-      ADD_FAILURE() << threads;
+      const CompiledModel model(make_model("simple-cnn", kSmall, 1), options);
+      ADD_FAILURE() << options.max_batch << " " << options.threads;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kUsage) << error.what();
     }
