@@ -22,8 +22,8 @@ struct PixelInput {
 };
 
 struct CompileOptions {
-  std::int64_t max_batch = 128;  ///< Largest batch run() accepts; memory is laid out for it.
-  int threads = 0;               ///< Threads a run uses; 0: num_threads() when compiled.
+  std::int64_t max_batch = 128;  ///< Largest batch run() accepts, at most 2^24; memory is laid out for it.
+  int threads = 0;               ///< Threads a run uses, at most 4096; 0: num_threads() when compiled.
   /// Set: the model is run with run_pixels(), on uint8 images; else with run(), on normalized floats.
   std::optional<PixelInput> pixels = {};
   /// Values whose contents run_observed() hands out: of a quantized value, its integers dequantized.

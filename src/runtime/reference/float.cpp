@@ -134,7 +134,8 @@ Tensor reduce_mean(const ReduceAttributes& a, const Tensor& x, const Shape& shap
   for_each_element(x.shape(), [&](std::size_t i, const std::vector<std::int64_t>& index) {
     sums[broadcast_offset(kept, index)] += x.data<float>()[i];
   });
-  const double count = static_cast<double>(x.size() / y.size());
+  const double count =
+      static_cast<double>(x.size() / y.size());  // NOLINT(bugprone-integer-division) It divides.
   std::ranges::transform(sums, y.data<float>().begin(),
                          [&](double sum) { return static_cast<float>(sum / count); });
   return y;
