@@ -11,10 +11,14 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
-import torch
-from torch import nn
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    sys.exit(f"compare_training.py: {error} (apt-get install python3-torch, and run it with /usr/bin/python3)")
 
 
 def simple_cnn(channels, classes):
@@ -52,13 +56,21 @@ def pytorch_training_speed(steps, channels_last):
 
 
 def octavo_training_speed(arguments, images):
-    command = [arguments.octavo, "train", "--model", "simple-cnn", "--epochs", "1", "--train-limit", str(images),
-               "--test-limit", "100", "--threads", str(arguments.threads), "--out", "/tmp/octavo-speed", "--no-resume"]
-    if arguments.data:
-        command += ["--data", arguments.data]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    with open("/tmp/octavo-speed/log.jsonl", encoding="utf-8") as log:
-        lines = [json.loads(line) for line in log]
+    with tempfile.TemporaryDirectory() as out:
+        command = [arguments.octavo, "train", "--model", "simple-cnn", "--epochs", "1", "--train-limit", str(images),
+                   "--test-limit", "100", "--threads", str(arguments.threads), "--out", f"{out}/run"]
+        if arguments.data:
+            command += ["--data", arguments.data]
+        try:
+            finished = subprocess.run(command, check=False, capture_output=True, text=True)
+        except OSError as error:
+            sys.exit(f"compare_training.py: {arguments.octavo}: {error.strerror} (give the program with --octavo)")
+        if finished.returncode != 0:
+            said = finished.stderr.strip().splitlines() or ["no message"]
+            hint = "" if arguments.data else " (give CIFAR-10's folder with --data or in OCTAVO_DATA)"
+            sys.exit(f"compare_training.py: octavo train ended with {finished.returncode}: {said[-1]}{hint}")
+        with open(f"{out}/run/log.jsonl", encoding="utf-8") as log:
+            lines = [json.loads(line) for line in log]
     return [line["images_per_second"] for line in lines if "images_per_second" in line][-1]
 
 
@@ -66,9 +78,9 @@ def compare_training(arguments):
     peer = {True: [], False: []}
     own = []
     for _ in range(arguments.rounds):
+        own.append(octavo_training_speed(arguments, 12800))
         for channels_last in peer:
             peer[channels_last].append(pytorch_training_speed(6, channels_last))
-        own.append(octavo_training_speed(arguments, 12800))
     best = max(statistics.median(values) for values in peer.values())
     mine = statistics.median(own)
     print(f"training, images/s: PyTorch fp32 {statistics.median(peer[False]):.0f} (NCHW), "

@@ -1,5 +1,5 @@
 /// Speed of the training kernels on the four layers of simple-cnn: convolutions in GFLOP/s of the direct
-/// algorithm (2 * 9 * c_in * c_out for each output pixel), batch norm in images a second. Threads:
+/// algorithm (2 * 9 * c_in * c_out for each output pixel), batch norm in images per second. Threads:
 /// --threads=N first, else all.
 #include <benchmark/benchmark.h>
 

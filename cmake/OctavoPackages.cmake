@@ -1,8 +1,18 @@
-# `cpack` in a build folder makes three Debian packages, one an install component: the program, the library that
+# `cpack` in a build folder makes three Debian packages, one per install component: the program, the library that
 # applications run with, and what they are built with. scripts/test-packages tries them in a clean system.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Quantizes image classifiers to int8 and runs them")
-set(CPACK_PACKAGE_CONTACT "The authors of Octavo <authors@octavo.invalid>")
+# A package's maintainer is who makes it: DEBFULLNAME and DEBEMAIL, as for Debian's own tools. Where nobody has said so, it
+# was made on this machine for this machine, and its administrator is the one who can be written to.
+set(maintainer "Octavo contributors")
+set(address root@localhost)
+if(NOT "$ENV{DEBFULLNAME}" STREQUAL "")
+  set(maintainer "$ENV{DEBFULLNAME}")
+endif()
+if(NOT "$ENV{DEBEMAIL}" STREQUAL "")
+  set(address "$ENV{DEBEMAIL}")
+endif()
+set(CPACK_PACKAGE_CONTACT "${maintainer} <${address}>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
@@ -79,11 +81,77 @@ constexpr const char* kOperatorsOnIntegers =
   q = QuantizeLinear(x, s, z) c = QLinearConv(q, s, z, w, ws, wz, s, z, b) a = com.microsoft.QLinearAdd(c, s, z, q, s, z, s, z)
   p = com.microsoft.QLinearGlobalAveragePool(a, s, z, s, z) f = Flatten(p) r = QLinearMatMul(f, s, z, m, ws, wz, s, z) y = DequantizeLinear(r, s, z)})";
 
-void write_text(const std::filesystem::path& path, const char* text) {
+constexpr const char* kBranches =
+    R"(<ir_version: 8, opset_import: ["" : 13]> branches (float[N,1,2,2] x) => (float[N,4] y) <int64 three = {3}, int64 two = {2}, bool no = {0}> {
+  s = Shape(x) w = Gather(s, three) c = Equal(w, two)
+  h = If(c) <then_branch = t () => (float[N,4] a) { b = If(no) <then_branch = u () => (float[N,4] a) {a = Flatten(x)}, else_branch = v () => (float[N,4] d) {e = Neg(x) d = Flatten(e)}> a = Relu(b)},
+             else_branch = z () => (float[N,4] a) {a = Flatten(x)}>
+  y = Abs(h)})";
+constexpr const char* kCalls =
+    R"(<ir_version: 8, opset_import: ["" : 13, "p" : 1]> calls (float[N,1,2,2] x) => (float[N,4] y) {
+  a = p.F<slope = 0.5>(x) b = p.G(a) y = Flatten(b)})";
+constexpr const char* kFunctions[] = {
+    R"(<opset_import: ["" : 13], domain: "p"> F <slope> (v) => (w) {w = LeakyRelu(v)})",
+    R"(<opset_import: ["" : 13, "p" : 1], domain: "p"> G (v) => (w) {u = p.F(v) w = Add(u, v)})"};
+constexpr const char* kWindows =
+    R"(<ir_version: 8, opset_import: ["" : 13]> windows (float[N,2,4,4] x) => (float[N,8] y) <float[2,1,2,2] w = {1,2,3,4,5,6,7,8}> {
+  a = ConvTranspose<strides = [2,2], group = 2, pads = [1,1,1,1]>(x, w) b = MaxPool<kernel_shape = [2,2], dilations = [2,3], pads = [1,1,0,0], strides = [2,1]>(a)
+  c = Einsum<equation = "nchw->nhwc">(b) y = Flatten(c)})";
+/// To be in other number formats: w in 4 bits, the zero point z in 16.
+constexpr const char* kFormats =
+    R"(<ir_version: 10, opset_import: ["" : 21]> formats (float[N,1,2,2] x) => (float[N,2] y) <float s = {0.5}, float[4,1] t = {0.1, 0.2, 0.3, 0.4}> {
+  q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) f = Flatten(d) k = DequantizeLinear<axis = 1, block_size = 2>(w, t)
+  g = MatMul(f, k) y = Mul(g, v)})";
+
+onnx::ModelProto parsed(const char* text) {
   onnx::ModelProto model;
   const auto status = onnx::OnnxParser::Parse(model, text);
-  if (!status.IsOK()) throw Error(ErrorCode::kInternal, path.string(), status.ErrorMessage());
-  write_file(path, model.SerializeAsString());
+  if (!status.IsOK()) throw Error(ErrorCode::kInternal, text, status.ErrorMessage());
+  return model;
+}
+
+void write_text(const std::filesystem::path& path, const char* text) {
+  write_file(path, parsed(text).SerializeAsString());
+}
+
+onnx::ModelProto calls_of_functions() {
+  onnx::ModelProto model = parsed(kCalls);
+  for (const char* text : kFunctions) {
+    onnx::OnnxParser parser(text);
+    const auto status = parser.Parse(*model.add_functions());
+    if (!status.IsOK()) throw Error(ErrorCode::kInternal, text, status.ErrorMessage());
+  }
+  onnx::AttributeProto& alpha = *model.mutable_functions(0)->mutable_node(0)->add_attribute();
+  alpha.set_name("alpha");
+  alpha.set_ref_attr_name("slope");
+  alpha.set_type(onnx::AttributeProto::FLOAT);
+  return model;
+}
+
+void add_raw(onnx::GraphProto& graph, const char* name, int type, const std::vector<int>& shape,
+             const std::string& raw) {
+  onnx::TensorProto& tensor = *graph.add_initializer();
+  tensor.set_name(name);
+  tensor.set_data_type(type);
+  for (const int size : shape) tensor.add_dims(size);
+  tensor.set_raw_data(raw);
+}
+
+onnx::ModelProto number_formats() {
+  onnx::ModelProto model = parsed(kFormats);
+  onnx::GraphProto& graph = *model.mutable_graph();
+  add_raw(graph, "w", 22, {4, 2}, "\x12\x34\x9a\xf0");
+  add_raw(graph, "z", onnx::TensorProto::UINT16, {}, std::string("\x00\x80", 2));
+  onnx::SparseTensorProto& sparse = *graph.add_sparse_initializer();
+  sparse.add_dims(2);
+  sparse.mutable_values()->set_name("v");
+  sparse.mutable_values()->set_data_type(onnx::TensorProto::FLOAT);
+  sparse.mutable_values()->add_dims(1);
+  sparse.mutable_values()->add_float_data(2);
+  sparse.mutable_indices()->set_data_type(onnx::TensorProto::INT64);
+  sparse.mutable_indices()->add_dims(1);
+  sparse.mutable_indices()->add_int64_data(1);
+  return model;
 }
 
 /// Annotates with made-up scales: the file's form is what counts.
@@ -125,6 +193,10 @@ int main(int count, char** words) {
     write_text(folder / "shapes.onnx", kShapeChain);
     write_text(folder / "old-forms.onnx", kOldForms);
     write_text(folder / "integers.onnx", kOperatorsOnIntegers);
+    write_text(folder / "branches.onnx", kBranches);
+    write_text(folder / "windows.onnx", kWindows);
+    write_file(folder / "calls.onnx", calls_of_functions().SerializeAsString());
+    write_file(folder / "formats.onnx", number_formats().SerializeAsString());
     save_onnx(quantize_all(plain_network(), 255, 127, true), folder / "plain-int8.onnx");
     save_onnx(quantize_all(residual_network(), 127, 7, true), folder / "residual-narrow.onnx");
     save_onnx(quantize_all(residual_network(), 255, 127, false), folder / "residual-per-tensor.onnx");

@@ -33,8 +33,8 @@ typedef struct octavo_options {
   int64_t max_batch; /* Largest batch of one run; 0: 1. */
   int threads;       /* Of one run; 0: as many as the process may use. */
   octavo_input input;
-  const float* mean; /* One a channel, in units of pixel / 255; NULL: from the file. */
-  const float* std;  /* One a channel; NULL: from the file. */
+  const float* mean; /* One per channel, in units of pixel / 255; NULL: from the file. */
+  const float* std;  /* One per channel; NULL: from the file. */
 } octavo_options;
 
 typedef struct octavo_model octavo_model;

@@ -7,8 +7,11 @@
 
 #include "environment.h"
 #include "interrupt.h"
+#include "json_text.h"
 #include "layer_table.h"
+#include "model_files.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/report/text.h"
 #include "workflow.h"
 
 namespace octavo::app {
@@ -58,16 +61,17 @@ void cmd_bench(Session& session) {
   const Settings& settings = session.settings;
   nlohmann::ordered_json models = nlohmann::ordered_json::array();
   std::optional<Peaks> peaks;
+  bool busy = false;  // While the peak was measured.
   if (session.layers) peaks = measure_peaks(settings.threads);
   if (!session.json) {
-    fmt::print("{} threads, {} warm-up and {} timed runs; milliseconds\n", settings.threads, settings.warmup,
-               settings.runs);
+    fmt::print("{}, {} warm-up and {} timed runs; milliseconds\n", counted(settings.threads, "thread"),
+               settings.warmup, settings.runs);
     fmt::print("{:<32} {:>5} {:>6} {:>9} {:>9} {:>9} {:>9} {:>10}\n", "model", "type", "batch", "median",
                "p90", "mean", "std", "images/s");
   }
   for (const auto& file : session.files) {
     Graph graph;
-    const double load_ms = 1e3 * timed([&] { graph = load_onnx(file); });
+    const double load_ms = 1e3 * timed([&] { graph = load_model(session, file); });
     nlohmann::ordered_json latencies = nlohmann::ordered_json::array();
     std::string precision;
     for (std::size_t i = 0; i < settings.batches.size(); ++i) {
@@ -82,11 +86,13 @@ void cmd_bench(Session& session) {
       latencies.back()["compile_ms"] = measured.compile_ms;
       latencies.back()["weights_bytes"] = measured.memory.weights_bytes;
       latencies.back()["context_bytes"] = measured.memory.context_bytes;
+      if (peaks && raise_peaks(measured.layers, *peaks)) busy = true;
       if (peaks) latencies.back()["layers"] = layers_json(measured.layers, *peaks);
       if (session.json) continue;
       session.console.clear();
-      fmt::print("{:<32} {:>5} {:>6} {:>9.3f} {:>9.3f} {:>9.3f} {:>9.3f} {:>10.1f}\n", file.string(),
-                 precision, l.batch, l.median_ms, l.p90_ms, l.mean_ms, l.std_ms, l.images_per_second);
+      const std::string name = report::padded_right(report::shorten_front(file.string(), 32), 32);
+      fmt::print("{} {:>5} {:>6} {:>9.3f} {:>9.3f} {:>9.3f} {:>9.3f} {:>10.1f}\n", name, precision, l.batch,
+                 l.median_ms, l.p90_ms, l.mean_ms, l.std_ms, l.images_per_second);
       if (peaks) {
         print_costs(load_ms, measured);
         print_layer_table(l.batch, measured.layers, *peaks);
@@ -101,14 +107,14 @@ void cmd_bench(Session& session) {
                       {"latency", latencies}});
   }
   if (!session.json) {
-    if (peaks) print_peaks(*peaks);
+    if (peaks) print_peaks(*peaks, busy);
     return;
   }
   nlohmann::ordered_json answer{
       {"schema", 1}, {"environment", environment(settings.threads)}, {"models", models}};
   answer["peak_memory_bytes"] = peak_memory();
-  if (peaks) answer["peak"] = peaks_json(*peaks);
-  fmt::print("{}\n", answer.dump(2));
+  if (peaks) answer["peak"] = peaks_json(*peaks, busy);
+  fmt::print("{}\n", json_text(answer));
 }
 
 }  // namespace octavo::app

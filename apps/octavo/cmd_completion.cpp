@@ -87,7 +87,7 @@ complete -F _octavo octavo
                      fmt::join(names, " "), fmt::join(all_names(help.front()), " "), cases);
 }
 
-/// _arguments' specification of a flag: a row a name, each excluding the others.
+/// _arguments' specification of a flag: a row per name, each excluding the others.
 std::string zsh_flag(const FlagHelp& flag) {
   std::string text;
   for (const char c : brief(flag.text)) {

@@ -1,7 +1,10 @@
 // octavo data: finds (or downloads) a data set, checks it, and says what it is.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "json_text.h"
+#include "octavo/report/text.h"
 #include "workflow.h"
 
 namespace octavo::app {
@@ -22,6 +25,7 @@ void cmd_data(Session& session) {
   std::vector<std::int64_t> all(static_cast<std::size_t>(train.size()));
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
   const std::int64_t shared = count_shared_images(train, all, test);
+  session.console.clear();
   if (session.json) {
     const auto split = [](const Dataset& d) {
       return nlohmann::ordered_json{
@@ -36,7 +40,7 @@ void cmd_data(Session& session) {
                                         {"train", split(train)},
                                         {"test", split(test)},
                                         {"train_images_in_test", shared}};
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer).c_str());
     return;
   }
   const std::string note = origin_note(data.pair);
@@ -53,8 +57,10 @@ void cmd_data(Session& session) {
   }
   const auto train_counts = class_counts(train);
   const auto test_counts = class_counts(test);
+  std::size_t widest = 14;
+  for (const std::string& name : train.class_names) widest = std::max(widest, report::text_width(name));
   for (std::size_t c = 0; c < train_counts.size(); ++c) {
-    std::printf("  %-14s %6lld train, %6lld test\n", train.class_names[c].c_str(),
+    std::printf("  %s %6lld train, %6lld test\n", report::padded_right(train.class_names[c], widest).c_str(),
                 static_cast<long long>(train_counts[c]), static_cast<long long>(test_counts[c]));
   }
   std::printf("%lld training images have exactly the pixels of a test image.\n",

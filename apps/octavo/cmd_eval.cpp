@@ -1,23 +1,29 @@
 // octavo eval FILE.onnx...: accuracy of model files on the test split, by the runtime.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "json_text.h"
+#include "model_files.h"
 #include "octavo/eval/evaluate.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/report/text.h"
 #include "workflow.h"
 
 namespace octavo::app {
 
 void cmd_eval(Session& session) {
-  const LoadedData data = load_data_for(session, load_onnx(session.files.front()), WantedSplits::kTest);
+  const LoadedData data =
+      load_data_for(session, load_model(session, session.files.front()), WantedSplits::kTest);
   const Dataset& test = data.pair.test;
   std::vector<Variant> variants;
   for (const auto& file : session.files) {
     variants.push_back(evaluate_file(session, data, file, file.stem().string()));
     variants.back().file = file.string();
   }
+  session.console.clear();
   if (session.json) {
     nlohmann::ordered_json models = nlohmann::ordered_json::array();
     for (const Variant& v : variants) {
@@ -37,7 +43,7 @@ void cmd_eval(Session& session) {
                                         {"classes", test.class_names},
                                         {"threads", session.settings.threads},
                                         {"models", models}};
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer).c_str());
     return;
   }
   if (const std::string note = origin_note(data.pair); !note.empty()) session.console.line(note);
@@ -51,11 +57,18 @@ void cmd_eval(Session& session) {
                   100 * agreement(variants.front().accuracy, v.accuracy));
     }
     std::printf("\n");
+    std::size_t widest = 14;
+    for (const std::string& name : test.class_names) widest = std::max(widest, report::text_width(name));
     for (std::size_t c = 0; variants.size() == 1 && c < v.accuracy.class_images.size(); ++c) {
-      const std::string name = c < test.class_names.size() ? test.class_names[c] : std::to_string(c);
+      const std::string name =
+          report::padded_right(c < test.class_names.size() ? test.class_names[c] : std::to_string(c), widest);
       const auto images = static_cast<double>(v.accuracy.class_images[c]);
-      const double part = images > 0 ? static_cast<double>(v.accuracy.class_correct[c]) / images : 0;
-      std::printf("  %-14s %6.2f %%\n", name.c_str(), 100 * part);
+      if (images > 0) {
+        std::printf("  %s %6.2f %%\n", name.c_str(),
+                    100 * static_cast<double>(v.accuracy.class_correct[c]) / images);
+      } else {
+        std::printf("  %s      -    (no images)\n", name.c_str());
+      }
     }
   }
 }

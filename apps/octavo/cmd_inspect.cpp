@@ -5,8 +5,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "json_text.h"
+#include "model_files.h"
 #include "octavo/eval/inspect.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/report/text.h"
 #include "session.h"
 
 namespace octavo::app {
@@ -60,22 +63,27 @@ nlohmann::ordered_json to_json(const std::string& file, const ModelFacts& facts,
           {"layers", layers}};
 }
 
+/// In exactly so many columns, with what does not fit cut off in front.
+std::string column(const std::string& text, std::size_t width) {
+  return report::padded_right(report::shorten_front(text, width), width);
+}
+
 void print_layers(const ModelFacts& facts) {
   std::size_t name = 5;
   std::size_t operators = 9;
   for (const LayerFacts& layer : facts.layers) {
-    name = std::min<std::size_t>(32, std::max(name, layer.name.size()));
+    name = std::min<std::size_t>(32, std::max(name, report::text_width(layer.name)));
     operators = std::min<std::size_t>(26, std::max(operators, layer.operators.size()));
   }
   std::printf("\n%-*s  %-*s  %-20s %11s %13s  %-7s  %-12s  %s\n", static_cast<int>(name), "layer",
               static_cast<int>(operators), "operators", "output", "parameters", "MACs", "runs in", "weights",
               "range");
   for (const LayerFacts& layer : facts.layers) {
-    std::printf("%-*s  %-*s  %-20s %11lld %13lld  %-7s  %-12s  %s\n", static_cast<int>(name),
-                layer.name.c_str(), static_cast<int>(operators), layer.operators.c_str(),
-                to_string(layer.output).c_str(), static_cast<long long>(layer.parameters),
-                static_cast<long long>(layer.macs), layer.integer ? "int8" : "float32",
-                weights_text(layer).c_str(), range_text(layer.quant).c_str());
+    std::printf("%s  %s  %-20s %11lld %13lld  %-7s  %-12s  %s\n", column(layer.name, name).c_str(),
+                column(layer.operators, operators).c_str(), to_string(layer.output).c_str(),
+                static_cast<long long>(layer.parameters), static_cast<long long>(layer.macs),
+                layer.integer ? "int8" : "float32", weights_text(layer).c_str(),
+                range_text(layer.quant).c_str());
   }
 }
 
@@ -113,7 +121,7 @@ void print_metadata(const Graph& graph) {
 void cmd_inspect(Session& session) {
   nlohmann::ordered_json models = nlohmann::ordered_json::array();
   for (const auto& file : session.files) {
-    const Graph graph = load_onnx(file);
+    const Graph graph = load_model(session, file);
     const ModelFacts facts = inspect(graph);
     if (session.json) {
       models.push_back(to_json(file.string(), facts, graph));
@@ -132,7 +140,7 @@ void cmd_inspect(Session& session) {
   }
   if (session.json) {
     const nlohmann::ordered_json answer{{"schema", 1}, {"models", models}};
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer).c_str());
   }
 }
 

@@ -15,7 +15,7 @@ namespace octavo::app {
 
 void cmd_ptq(Session& session) {
   const auto output = output_file(session, "ptq.onnx");
-  const Graph base = load_onnx(session.files.front());
+  const Graph base = load_model(session, session.files.front());
   const LoadedData data = load_data_for(session, base, WantedSplits::kTrain);
   QuantizedPtq ptq;
   const double seconds = timed([&] {
@@ -34,6 +34,7 @@ void cmd_ptq(Session& session) {
     write_file(session.report, layers_to_html(output.filename().string(), layers, layer_choices(written)));
     session.console.line(fmt::format("report: {}", session.report.string()));
   }
+  session.console.clear();
   std::printf("%s\n", output.c_str());
 }
 

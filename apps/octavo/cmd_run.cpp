@@ -6,6 +6,7 @@
 
 #include "adapt.h"
 #include "environment.h"
+#include "octavo/core/cpu.h"
 #include "octavo/core/file.h"
 #include "octavo/eval/evaluate.h"
 #include "octavo/onnx/onnx.h"
@@ -88,17 +89,23 @@ Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
   return results;
 }
 
-/// True if the finished comparison was timed as now asked for.
+/// True if the finished comparison was timed as now asked for. Another CPU's stays what it is: its report
+/// says where it was measured.
 bool timed_as_asked(const Session& session, const Results& results) {
   for (const auto& [key, value] : flat_settings(session.settings)) {
     const bool counts = key.starts_with("bench.") || key == "run.threads";
     const auto found = results.settings.find(key);
     if (counts && (found == results.settings.end() || found->second != value)) return false;
   }
-  return true;
+  const auto was = [&](const char* fact) {
+    const auto found = results.environment.find(fact);
+    return found == results.environment.end() ? std::string() : found->second;
+  };
+  return was("cpu") != cpu_name() || was("isa") == isa_name(isa_in_use());
 }
 
 void show(const Session& session, const RunFolder& folder, const Results& results) {
+  session.console.clear();
   std::fputs(terminal_table(results, session.console.color(), session.console.width()).c_str(), stdout);
   std::printf("\nReport: %s\n", std::filesystem::absolute(folder.file("report.html")).c_str());
 }

@@ -13,6 +13,7 @@ void cmd_train(Session& session) {
     start_run(session, folder, data, kTrain);
     phase_train(session, folder, data);
   });
+  session.console.clear();
   std::printf("%s\n", folder.file("base.onnx").c_str());
 }
 

@@ -8,10 +8,14 @@
 #include <set>
 
 #include "interrupt.h"
+#include "json_text.h"
+#include "model_files.h"
 #include "octavo/core/file.h"
 #include "octavo/core/temporary_folder.h"
 #include "octavo/eval/verify.h"
+#include "octavo/graph/passes.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/runtime/placement.h"
 #include "octavo/train/simulate.h"
 #include "onnxruntime.h"
 #include "workflow.h"
@@ -19,14 +23,33 @@
 namespace octavo::app {
 namespace {
 
+/// The same with a constant for each node that reads it: ONNX Runtime's exact kernels (session option
+/// x64quantprecision) refuse weights that two layers share.
+Graph with_own_constants(Graph graph) {
+  std::set<ValueId> taken;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (ValueId& id : graph.nodes[i].inputs) {
+      if (!graph.value(id).constant || taken.insert(id).second) continue;
+      Value copy = graph.value(id);
+      do {
+        copy.name += "_again";
+      } while (graph.find_value(copy.name) != kNoValue);
+      graph.values.push_back(std::move(copy));
+      id = static_cast<ValueId>(graph.values.size() - 1);
+      taken.insert(id);
+    }
+  }
+  return graph;
+}
+
 /// What ONNX Runtime computes of the file as Octavo writes it, in real numbers.
 ProgramValues onnx_runtime_values(const Graph& graph, const Tensor& input,
                                   const std::filesystem::path& modules) {
-  const ExposedModel exposed = expose_integers(graph);
+  const ExposedModel exposed = expose_integers(with_own_constants(graph));
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.onnx";
   write_file(path, exposed.bytes);
-  const auto outputs = run_onnx_runtime(path, input, modules);
+  const auto outputs = run_onnx_runtime(path, input, {.modules = modules});
   const std::string& logits = graph.value(graph.output).name;
   ProgramValues values;
   for (const auto& [value, tensor] : exposed.tensors)
@@ -60,7 +83,7 @@ nlohmann::ordered_json to_json(const ProgramCheck& check) {
           {"layers", layers}};
 }
 
-/// A row a layer, three columns a program.
+/// A row per layer, three columns per program.
 void print_layers(const std::vector<ProgramCheck>& checks) {
   std::vector<std::pair<std::string, std::string>> rows;  // Value and layer, in order of execution.
   std::set<std::string> known;
@@ -94,7 +117,29 @@ void print_layers(const std::vector<ProgramCheck>& checks) {
   std::printf("\n");
 }
 
-void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images, double bound) {
+/// LayerNormalization and Softmax sum float32 in an order that every program has of its own, and sums that
+/// are not rounded carry on what comes of it: in a network that has them in integers, ONNX Runtime is held to
+/// the classes.
+bool sums_rows(const Graph& graph) {
+  return std::ranges::any_of(fuse(graph), [&](const FusedGroup& group) {
+    return may_take_real(graph, group) && graph.value(group.output).quant;
+  });
+}
+
+constexpr double kSameClasses = 0.999;
+
+/// Whether a program is as near to the reference as it has to be.
+bool near_enough(const ProgramCheck& check, const Graph& graph, double bound) {
+  // A float model has no steps: there the logits count.
+  constexpr double kFloatBound = 1e-3;
+  if (!graph.quantized()) return check.max_logit_difference <= kFloatBound;
+  if (check.program == "ONNX Runtime" && sums_rows(graph)) return check.same_top1 >= kSameClasses;
+  // The runtime has the reference's arithmetic; the others may round a step apart here and there.
+  return check.max_lsb() <= (check.program == "runtime" ? 0.0 : bound);
+}
+
+void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images, const Graph& graph,
+                   double bound) {
   for (const ProgramCheck& check : checks) {
     std::printf("%s: same class on %.2f %% of %lld images, logits within %.3g of the largest, ",
                 check.program.c_str(), 100 * check.same_top1, static_cast<long long>(images),
@@ -103,7 +148,9 @@ void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images,
       std::printf("no quantized layers\n");
     } else {
       std::printf("layers within %.2f LSB%s\n", check.max_lsb(),
-                  check.max_lsb() > bound ? ": ABOVE THE BOUND" : "");
+                  !near_enough(check, graph, bound) ? ": ABOVE THE BOUND"
+                  : check.max_lsb() > bound ? " (it sums LayerNormalization and Softmax in its own order)"
+                                            : "");
     }
   }
 }
@@ -111,8 +158,8 @@ void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images,
 }  // namespace
 
 void cmd_verify(Session& session) {
-  const Graph graph = load_onnx(session.files.front());
-  const LoadedData data = load_data_for(session, graph, WantedSplits::kTest);
+  const Graph graph = load_model(session, session.files.front());
+  const LoadedData data = load_data_for(session, graph, WantedSplits::kTest, /*labels=*/false);
   const Dataset& test = data.pair.test;
   const Settings& settings = session.settings;
   std::vector<std::int64_t> indices(
@@ -139,13 +186,8 @@ void cmd_verify(Session& session) {
   session.console.clear();
 
   const double bound = settings.verify_max_lsb;
-  // The runtime has the reference's arithmetic; the others may round a step apart here and there. A float
-  // model has no steps: there the logits count.
-  constexpr double kFloatBound = 1e-3;
-  const bool good = std::ranges::all_of(checks, [&](const ProgramCheck& c) {
-    if (!graph.quantized()) return c.max_logit_difference <= kFloatBound;
-    return c.max_lsb() <= (c.program == "runtime" ? 0.0 : bound);
-  });
+  const bool good =
+      std::ranges::all_of(checks, [&](const ProgramCheck& c) { return near_enough(c, graph, bound); });
   session.exit_code = good ? 0 : 1;
   if (session.json) {
     nlohmann::ordered_json programs = nlohmann::ordered_json::array();
@@ -153,13 +195,13 @@ void cmd_verify(Session& session) {
     const nlohmann::ordered_json answer{{"schema", 1},          {"file", session.files.front().string()},
                                         {"images", images},     {"bound_lsb", bound},
                                         {"within_bound", good}, {"programs", programs}};
-    std::printf("%s\n", answer.dump(2).c_str());
+    std::printf("%s\n", json_text(answer).c_str());
     return;
   }
   std::printf("%s against the reference interpreter, on %lld images of %s\n\n", session.files.front().c_str(),
               static_cast<long long>(images), test.name.c_str());
   print_layers(checks);
-  print_summary(checks, images, bound);
+  print_summary(checks, images, graph, bound);
   if (!missing.empty()) std::printf("ONNX Runtime was not asked: %s.\n", missing.c_str());
 }
 

@@ -127,6 +127,15 @@ constexpr std::array kCommands{
                    "  octavo data --dataset cifar10 --data cifar-10-binary.tar.gz --json\n"
                    "  octavo data --dataset image-folder --data images/ --image-size 224 --resize 256",
                .json = true},
+    CommandRow{.bit = kDoctor,
+               .name = "doctor",
+               .summary = "Look at this machine: what is there, what is missing, and the line that mends it",
+               .examples = "Exit code 5 if something is missing that octavo cannot do without.\n"
+                           "Examples:\n"
+                           "  octavo doctor\n"
+                           "  octavo doctor --json | jq '.checks[] | select(.state != \"ok\")'",
+               .settings = false,
+               .json = true},
     CommandRow{
         .bit = kCompletion,
         .name = "completion",
@@ -209,6 +218,14 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
     command.add_option("--out", typed.output, "File to write (default: beside the input)")
         ->type_name("FILE.onnx");
   }
+  if ((row.bit & (kPtq | kQat | kEval | kBench | kInspect | kVerify)) != 0) {
+    command
+        .add_option(
+            "--output", typed.model_output,
+            "Output of the model that holds the classes' scores (default: the only one, or the only one "
+            "that is [N, classes])")
+        ->type_name("NAME");
+  }
   if (row.bit == kPtq) {
     command.add_option("--report", typed.report, "Page to write on what quantization costs each layer")
         ->type_name("FILE.html");
@@ -222,8 +239,10 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
     command.add_flag("--resume,!--no-resume", typed.resume,
                      "Go on with what an earlier run left; --no-resume starts over (default --resume)");
   }
-  if (row.settings)
+  if (row.settings) {
     command.add_flag("!--no-color", typed.color, "No colours and no progress bars (as NO_COLOR does)");
+    command.add_flag("--quiet", typed.quiet, "No progress bars and no remarks: results and errors alone");
+  }
   for (const Setting& setting : table) {
     if ((setting.commands & row.bit) != 0) add_setting(command, setting, typed);
   }
@@ -259,8 +278,8 @@ class HelpFormatter : public CLI::Formatter {
         std::find_if(extras.begin(), extras.end(), [](const auto& extra) { return extra[0] == '-'; });
     const std::string& extra = flag == extras.end() ? extras.front() : *flag;
     throw Error(ErrorCode::kUsage, where,
-                fmt::format("unknown argument; expected what {} --help lists, got '{}' (did you mean {}?)",
-                            where, extra, nearest(extra, known)));
+                fmt::format("unknown argument; expected what {} --help lists, got '{}'{}", where, extra,
+                            did_you_mean(extra, known)));
   }
   throw Error(ErrorCode::kUsage, where,
               fmt::format("{}; expected arguments as {} --help lists them, got too few or too many",
@@ -301,7 +320,10 @@ CommandLine::CommandLine(const std::vector<Setting>& table, const std::string& v
   app.footer(
       "Start with:  octavo run --config configs/quick.toml\nExit codes: 0 done, 1 verify found differences, "
       "2 usage, 3 bad input, 4 "
-      "unsupported, 5 input/output, 70 internal, 130 interrupted.");
+      "unsupported, 5 input/output, 70 internal, 130 interrupted.\n"
+      "Environment: OCTAVO_DATA names a folder with data; OCTAVO_ISA (generic, avx2, avx-vnni, avx512-vnni, "
+      "amx)\n"
+      "keeps to an instruction set that this CPU has; NO_COLOR turns colours and progress bars off.");
   app.set_version_flag("--version", version);
   app.require_subcommand(1);
   for (const CommandRow& row : kCommands) add_command(app, row, table, typed_);
@@ -311,6 +333,10 @@ CommandLine::~CommandLine() = default;
 
 bool CommandLine::parse(int argc, char** argv) {
   CLI::App& app = parser_->app;
+  if (argc <= 1) {
+    text_ = app.help();
+    return false;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -18,9 +18,11 @@ struct Typed {
   std::string config;
   std::string output;
   std::string report;
+  std::string model_output;
   std::vector<std::string> files;  ///< Positional arguments: models, as a rule.
   bool resume = true;
   bool color = true;
+  bool quiet = false;
   bool json = false;
   bool layers = false;
 };
@@ -54,7 +56,8 @@ class CommandLine {
   CommandLine& operator=(const CommandLine&) = delete;
 
   /// True if a command is to be run, which typed() then tells. Else the arguments asked for text(): help or
-  /// the version. Throws kUsage, with the nearest flag or command, for what is not in the table.
+  /// the version; help too where there are no arguments. Throws kUsage, with the nearest flag or command, for
+  /// what is not in the table.
   bool parse(int argc, char** argv);
   const Typed& typed() const { return typed_; }
   const std::string& text() const { return text_; }

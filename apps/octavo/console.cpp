@@ -9,11 +9,15 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "octavo/report/text.h"
+
 namespace octavo::app {
 namespace {
 
 constexpr auto kBarInterval = std::chrono::milliseconds(100);
-constexpr int kBarCells = 24;
+constexpr std::size_t kMostBarCells = 24;
+constexpr std::size_t kLeastBarCells = 4;
+constexpr std::size_t kLeastTitle = 12;
 
 bool is_set(const char* variable) {
   const char* value = std::getenv(variable);
@@ -22,9 +26,10 @@ bool is_set(const char* variable) {
 
 }  // namespace
 
-Console::Console(bool color)
+Console::Console(bool color, bool quiet)
     : color_(color && !is_set("NO_COLOR") && isatty(STDOUT_FILENO) == 1),
-      bars_(color && !is_set("NO_COLOR") && !is_set("CI") && isatty(STDERR_FILENO) == 1) {}
+      quiet_(quiet),
+      bars_(!quiet && color && !is_set("NO_COLOR") && !is_set("CI") && isatty(STDERR_FILENO) == 1) {}
 
 Console::~Console() { clear(); }
 
@@ -37,7 +42,17 @@ void Console::clear() {
 
 void Console::line(const std::string& text) {
   clear();
-  std::fprintf(stderr, "%s\n", text.c_str());
+  if (quiet_) return;
+  if (isatty(STDERR_FILENO) == 1) {
+    std::string indent;
+    for (const std::string& part :
+         report::wrapped(text, static_cast<std::size_t>(std::max(width() - 2, 20)))) {
+      std::fprintf(stderr, "%s%s\n", indent.c_str(), part.c_str());
+      indent = "  ";
+    }
+  } else {
+    std::fprintf(stderr, "%s\n", text.c_str());
+  }
   std::fflush(stderr);
 }
 
@@ -47,12 +62,7 @@ void Console::bar(const std::string& title, double fraction, const std::string& 
   if (bar_shown_ && now - last_bar_ < kBarInterval) return;
   last_bar_ = now;
   bar_shown_ = true;
-  const double part = std::clamp(fraction, 0.0, 1.0);
-  const auto filled = static_cast<std::size_t>(std::lround(part * kBarCells));
-  std::string text = fmt::format("{} [{}{}] {:3.0f} %  {}", title, std::string(filled, '#'),
-                                 std::string(kBarCells - filled, '.'), 100 * part, details);
-  text.resize(std::min(text.size(), static_cast<std::size_t>(std::max(width() - 1, 20))));
-  std::fprintf(stderr, "\r%s\033[K", text.c_str());
+  std::fprintf(stderr, "\r%s\033[K", bar_line(title, fraction, details, width() - 1).c_str());
   std::fflush(stderr);
 }
 
@@ -70,6 +80,27 @@ int Console::width() const {
   return 100;
 }
 
+std::string bar_line(const std::string& title, double fraction, const std::string& details, int columns) {
+  using report::text_width;
+  const double part = std::clamp(fraction, 0.0, 1.0);
+  const auto room = static_cast<std::size_t>(std::max(columns, 20));
+  const std::string percent = fmt::format(" {:3.0f} %", 100 * part) + (details.empty() ? "" : "  " + details);
+  const std::size_t used = text_width(title) + text_width(percent);
+  constexpr std::size_t kBrackets = 3;  // With the blank before them.
+  if (used + kBrackets + kLeastBarCells <= room) {
+    const std::size_t cells = std::min(kMostBarCells, room - used - kBrackets);
+    const auto filled = static_cast<std::size_t>(std::lround(part * static_cast<double>(cells)));
+    return fmt::format("{} [{}{}]{}", title, std::string(filled, '#'), std::string(cells - filled, '.'),
+                       percent);
+  }
+  const std::size_t rest = room > text_width(percent) ? room - text_width(percent) : 0;
+  return report::shorten(report::shorten(title, std::max(rest, kLeastTitle)) + percent, room);
+}
+
+std::string counted(std::int64_t count, const std::string& thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
 std::string clock_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
@@ -80,7 +111,8 @@ std::string bytes_text(std::uint64_t bytes) {
   const auto count = static_cast<double>(bytes);
   if (bytes < 1024) return fmt::format("{} B", bytes);
   if (bytes < 1024 * 1024) return fmt::format("{:.1f} KiB", count / 1024);
-  return fmt::format("{:.2f} MiB", count / (1024 * 1024));
+  if (bytes < 1024ULL * 1024 * 1024) return fmt::format("{:.2f} MiB", count / (1024 * 1024));
+  return fmt::format("{:.1f} GiB", count / (1024 * 1024 * 1024));
 }
 
 }  // namespace octavo::app

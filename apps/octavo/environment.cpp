@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
+#include <cstdlib>
 #include <fstream>
+#include <system_error>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/parallel.h"
 #include "octavo/core/version.h"
 #include "octavo/runtime/runtime.h"
@@ -37,9 +40,30 @@ std::string compiler() {
 
 }  // namespace
 
+void keep_libraries_to_isa() {
+  const std::string onednn = onednn_isa_limit();
+  if (onednn.empty()) return;
+  const char* const libtorch = [] {
+    switch (isa_in_use()) {
+      case Isa::kGeneric:
+        return "default";
+      case Isa::kAvx2:
+      case Isa::kAvxVnni:
+        return "avx2";
+      case Isa::kAvx512Vnni:
+      case Isa::kAmx:
+        break;
+    }
+    return "avx512";
+  }();
+  constexpr int kUnlessSet = 0;
+  setenv("ONEDNN_MAX_CPU_ISA", onednn.c_str(), kUnlessSet);
+  setenv("ATEN_CPU_CAPABILITY", libtorch, kUnlessSet);
+}
+
 std::map<std::string, std::string> environment(int threads) {
   return {{"cpu", cpu_name()},
-          {"isa", cpu_isa()},
+          {"isa", isa_name(isa_in_use())},
           {"cores", std::to_string(available_cores())},
           {"threads", std::to_string(threads)},
           {"os", operating_system()},
@@ -47,6 +71,11 @@ std::map<std::string, std::string> environment(int threads) {
           {"octavo", version()},
           {"onednn", onednn_version()},
           {"libtorch", libtorch_version()}};
+}
+
+std::filesystem::path training_program() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / "octavo-train";
 }
 
 }  // namespace octavo::app

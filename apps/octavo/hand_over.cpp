@@ -4,8 +4,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 
+#include "environment.h"
 #include "octavo/core/error.h"
 #include "session.h"
 
@@ -13,9 +13,7 @@ namespace octavo::app {
 namespace {
 
 void hand_over(const Session& session) {
-  std::error_code ignored;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  const auto program = self.parent_path() / "octavo-train";
+  const std::filesystem::path program = training_program();
   execv(program.c_str(), session.arguments);
   throw Error(
       ErrorCode::kIo, program.string(),

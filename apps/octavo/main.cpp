@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <set>
 
@@ -47,6 +48,8 @@ void run_command(Command command, Session& session) {
       return cmd_inspect(session);
     case kVerify:
       return cmd_verify(session);
+    case kDoctor:
+      return cmd_doctor(session);
     case kCompletion:
       return cmd_completion(session);
     case kMan:
@@ -67,12 +70,15 @@ std::string out_of_memory(const std::vector<Setting>& table, unsigned command) {
 
 /// Parses, runs the chosen command. Returns its exit code where that is no error.
 int run_program(int argc, char** argv) {
+  keep_libraries_to_isa();
   Settings settings;
   const std::vector<Setting> table = settings_table(settings);
   CommandLine command_line(table, version_text());
   if (!command_line.parse(argc, argv)) {
-    std::fputs(command_line.text().c_str(), stdout);
-    return 0;
+    // Nobody asked for help where nothing was typed: a script that forgets the command has to fail.
+    const bool asked = argc > 1;
+    std::fputs(command_line.text().c_str(), asked ? stdout : stderr);
+    return asked ? 0 : static_cast<int>(ErrorCode::kUsage);
   }
   const Typed& typed = command_line.typed();
 
@@ -92,7 +98,7 @@ int run_program(int argc, char** argv) {
   if (settings.threads == 0) settings.threads = available_cores();
   set_num_threads(settings.threads);
 
-  Console console(typed.color);
+  Console console(typed.color, typed.quiet);
   const InterruptListener listener;
   Session session{.settings = settings,
                   .console = console,
@@ -100,6 +106,7 @@ int run_program(int argc, char** argv) {
                   .stop = listener.token(),
                   .files = {typed.files.begin(), typed.files.end()},
                   .output = typed.output,
+                  .model_output = typed.model_output,
                   .report = typed.report,
                   .resume = typed.resume,
                   .json = typed.json,
@@ -110,10 +117,6 @@ int run_program(int argc, char** argv) {
     run_command(typed.command, session);
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::kIo, "octavo", out_of_memory(table, typed.command));
-  }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw Error(ErrorCode::kIo, "standard output",
-                "cannot be written; expected room for the answer, got an error");
   }
   return session.exit_code;
 }
@@ -126,10 +129,11 @@ int fail(const std::string& message, ErrorCode code) {
 }  // namespace
 }  // namespace octavo::app
 
-int main(int argc, char** argv) {
+namespace {
+
+/// Runs the program; its exit code.
+int guarded(int argc, char** argv) {
   using octavo::ErrorCode;
-  // A file larger than the limit (ulimit -f) is then an error of write(), as a full disk is.
-  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return octavo::app::run_program(argc, argv);
   } catch (const octavo::Error& error) {
@@ -139,9 +143,27 @@ int main(int argc, char** argv) {
         "octavo: out of memory; expected less work at once, got a larger request than there is memory",
         ErrorCode::kIo);
   } catch (const std::filesystem::filesystem_error& error) {
-    return octavo::app::fail(error.what(), ErrorCode::kIo);
+    return octavo::app::fail(fmt::format("{}: cannot be used; expected access to it, got '{}'",
+                                         error.path1().string(), error.code().message()),
+                             ErrorCode::kIo);
   } catch (const std::exception& error) {
     return octavo::app::fail(fmt::format("octavo: a bug; expected an octavo::Error, got {}", error.what()),
                              ErrorCode::kInternal);
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A file larger than the limit (ulimit -f) is then an error of write(), as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
+  int code = guarded(argc, argv);
+  if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
+    code = octavo::app::fail("standard output: cannot be written; expected room for the answer, got an error",
+                             octavo::ErrorCode::kIo);
+  }
+  // All is done, and what libraries do at a program's end can only go wrong: where memory is short, OpenBLAS
+  // waits there for a thread of its own that asks for memory for ever.
+  std::fflush(nullptr);
+  std::_Exit(code);
 }

@@ -2,6 +2,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
+#include "octavo/onnx/onnx.h"
 
 namespace octavo::app {
 
@@ -27,6 +28,10 @@ std::filesystem::path output_file(const Session& session, const std::string& nam
   const auto folder = output.parent_path();
   make_writable_folder(folder.empty() ? std::filesystem::path(".") : folder);
   return output;
+}
+
+Graph load_model(const Session& session, const std::filesystem::path& path) {
+  return load_onnx(path, {.output = session.model_output, .image_size = session.settings.image_size});
 }
 
 }  // namespace octavo::app

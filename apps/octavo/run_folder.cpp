@@ -1,4 +1,5 @@
 #include "run_folder.h"
+#include "json_text.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -239,7 +240,7 @@ void RunFolder::log(const std::string& line) {
 }
 
 void RunFolder::log_phase(const std::string& phase, const std::string& name) {
-  log(event(phase, name).dump());
+  log(json_text(event(phase, name), -1));
 }
 
 void RunFolder::log_step(const TrainProgress& p) {
@@ -250,7 +251,7 @@ void RunFolder::log_step(const TrainProgress& p) {
                {"accuracy", p.accuracy},
                {"lr", p.lr},
                {"images_per_second", p.images_per_second}});
-  log(line.dump());
+  log(json_text(line, -1));
 }
 
 void RunFolder::log_epoch(const EpochRecord& r) {
@@ -262,7 +263,7 @@ void RunFolder::log_epoch(const EpochRecord& r) {
                {"images_per_second", r.images_per_second},
                {"seconds", r.seconds}});
   if (r.test_accuracy >= 0) line["test_accuracy"] = r.test_accuracy;
-  log(line.dump());
+  log(json_text(line, -1));
 }
 
 void add_note(Results& results, const std::string& note) {

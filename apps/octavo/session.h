@@ -21,7 +21,8 @@ struct Session {
   std::stop_token stop;
   std::vector<std::filesystem::path> files;  ///< Positional arguments: models.
   std::filesystem::path output;              ///< --out of ptq and qat.
-  std::filesystem::path report;              ///< --report of ptq; empty: none.
+  std::string model_output;      ///< --output: which output of the models is read; empty: the only one.
+  std::filesystem::path report;  ///< --report of ptq; empty: none.
   bool resume = true;
   bool json = false;
   bool layers = false;                 ///< bench: time every step of each compiled model.
@@ -40,6 +41,7 @@ void cmd_bench(Session& session);
 void cmd_inspect(Session& session);
 void cmd_verify(Session& session);
 void cmd_data(Session& session);
+void cmd_doctor(Session& session);
 void cmd_completion(Session& session);
 void cmd_man(Session& session);
 

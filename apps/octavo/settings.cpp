@@ -67,11 +67,17 @@ std::vector<std::string> schedule_names() {
   return names;
 }
 
-/// Appends rows that share a section, its commands and whether they define results.
+/// Whether a setting is part of what a run is, so that another value of it is another run.
+enum class Role : std::uint8_t { kDefinesResult, kDefinesNothing };
+
+/// Appends rows that share a section, its commands and their role.
 class Rows {
  public:
-  Rows(std::vector<Setting>& table, std::string section, unsigned commands, bool defines_result)
-      : table_(table), section_(std::move(section)), commands_(commands), defines_result_(defines_result) {}
+  Rows(std::vector<Setting>& table, std::string section, unsigned commands, Role role)
+      : table_(table),
+        section_(std::move(section)),
+        commands_(commands),
+        defines_result_(role == Role::kDefinesResult) {}
 
   template <typename T>
   Setting& add(const std::string& key, const std::string& flag, T& field, const std::string& help) {
@@ -113,11 +119,11 @@ class Rows {
 };
 
 void add_run(std::vector<Setting>& table, Settings& s) {
-  Rows rows(table, "run", kRun | kTrain, false);
+  Rows rows(table, "run", kRun | kTrain, Role::kDefinesNothing);
   rows.add("name", "--name", s.name, "Name of the run (empty: model and data set)");
   rows.add("out", "--out", s.out, "Folder of the run (empty: runs/ and the name)");
   constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench | kVerify;
-  rows.number("threads", "--threads", s.threads, 0, 4096, "Threads that compute (0: one a core)").commands =
+  rows.number("threads", "--threads", s.threads, 0, 4096, "Threads that compute (0: one per core)").commands =
       kAll;
   Setting& seed = rows.number("seed", "--seed", s.seed, 0, 9e18,
                               "Seed of weights, batch order, augmentation and calibration images");
@@ -126,7 +132,7 @@ void add_run(std::vector<Setting>& table, Settings& s) {
 }
 
 void add_data(std::vector<Setting>& table, Settings& s) {
-  Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kVerify | kData, false);
+  Rows rows(table, "data", kRun | kTrain | kPtq | kQat | kEval | kVerify | kData, Role::kDefinesNothing);
   // Not defining: what was read is told apart by its hash.
   rows.choice("dataset", "--dataset", s.data.dataset,
               {"cifar10", "cifar100", "fashion-mnist", "mnist", "image-folder", "auto"},
@@ -146,15 +152,19 @@ void add_data(std::vector<Setting>& table, Settings& s) {
   rows.number("test_limit", "--test-limit", s.test_limit, 0, kUnbounded,
               "Use the first so many test images (0: all)")
       .chooses_images = true;
-  rows.number("image_size", "--image-size", s.image_size, 0, 65536,
-              "Height and width that images are resized and cut to, pixels (0: the model's)")
-      .chooses_images = true;
+  Setting& size = rows.number(
+      "image_size", "--image-size", s.image_size, 0, 65536,
+      "Height and width that images are resized and cut to, pixels, and of the input of a model that "
+      "leaves them open (0: the model's)");
+  size.chooses_images = true;
+  size.commands |= kBench | kInspect;
   rows.number("resize", "--resize", s.data.images.resize, 0, 65536,
               "Their shorter side before that, pixels (0: as small as covers the cut)")
       .chooses_images = true;
-  rows.number("mean", "--mean", s.mean, -1e6, 1e6,
-              "Mean of the normalization, one a channel, of pixels from 0 to 1 (empty: the model's, else the "
-              "data set's)")
+  rows.number(
+          "mean", "--mean", s.mean, -1e6, 1e6,
+          "Mean of the normalization, one per channel, of pixels from 0 to 1 (empty: the model's, else the "
+          "data set's)")
       .defines_result = true;
   rows.number("std", "--std", s.std, 1e-6, 1e6, "Deviation likewise").defines_result = true;
 }
@@ -180,14 +190,15 @@ void add_optimizer(Rows& rows, const std::string& prefix, OptimizerConfig& o) {
 }
 
 void add_train(std::vector<Setting>& table, Settings& s) {
-  Rows model(table, "model", kRun | kTrain, true);
+  Rows model(table, "model", kRun | kTrain, Role::kDefinesResult);
   model.choice("name", "--model", s.model, model_names(), "Architecture");
 
-  Rows rows(table, "train", kRun | kTrain, true);
+  Rows rows(table, "train", kRun | kTrain, Role::kDefinesResult);
   TrainConfig& t = s.train;
   rows.number("epochs", "--epochs", t.epochs, 1, 1e6, "Passes over the training images");
   constexpr unsigned kShared = kRun | kTrain | kQat;
-  rows.number("batch_size", "--batch-size", t.loader.batch_size, 1, 1e6, "Images a step").commands = kShared;
+  rows.number("batch_size", "--batch-size", t.loader.batch_size, 1, 1e6, "Images per step").commands =
+      kShared;
   add_optimizer(rows, "", t.optimizer);
   rows.number("crop_padding", "--crop-padding", t.loader.augment.crop_padding, 0, 1024,
               "Pixels of padding before a random crop (0: no crop)")
@@ -211,7 +222,7 @@ void add_train(std::vector<Setting>& table, Settings& s) {
 }
 
 void add_quantization(std::vector<Setting>& table, Settings& s) {
-  Rows ptq(table, "ptq", kRun | kPtq | kQat, true);
+  Rows ptq(table, "ptq", kRun | kPtq | kQat, Role::kDefinesResult);
   ptq.choice("observer", "--observer", s.ptq.observer.kind, observer_names(),
              "How activation ranges are found");
   ptq.number("percentile", "--percentile", s.ptq.observer.percentile, 50, 100,
@@ -223,7 +234,7 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
   ptq.number("calibration_samples", "--calibration-samples", s.ptq.calibration_samples, 1, kUnbounded,
              "Training images, un-augmented, that ranges are found on");
   ptq.number("batch_size", "--calibration-batch-size", s.ptq.batch_size, 1, 1e5,
-             "Images a calibration batch");
+             "Images per calibration batch");
 
   ptq.number("weight_qmax", "--weight-qmax", s.ptq.weight_qmax, 1, 127,
              "Largest weight integer (127: eight bits, 63: seven, for CPUs whose kernels saturate)");
@@ -234,7 +245,7 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
   ptq.number("guard_batch", "--guard-batch", s.guard_batch, 1, 65536,
              "Batch size that the latency guard times");
 
-  Rows qat(table, "qat", kRun | kQat, true);
+  Rows qat(table, "qat", kRun | kQat, Role::kDefinesResult);
   TrainConfig& t = s.qat.train;
   qat.number("epochs", "--qat-epochs", t.epochs, 1, 1e6, "Epochs of quantization-aware fine-tuning");
   add_optimizer(qat, "qat-", t.optimizer);
@@ -248,12 +259,12 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
              "Part of the epochs after which activation ranges stay fixed");
   qat.add("learnable_scales", "--learnable-scales", s.qat.learnable_scales, "Train the scales too (LSQ)");
 
-  Rows bench(table, "bench", kRun | kBench, false);
+  Rows bench(table, "bench", kRun | kBench, Role::kDefinesNothing);
   bench.number("batches", "--batches", s.batches, 1, 65536, "Batch sizes that latency is measured at");
   bench.number("warmup", "--warmup", s.warmup, 0, 1e6, "Untimed runs before the timed ones");
   bench.number("runs", "--runs", s.runs, 1, 1e7, "Timed runs");
 
-  Rows verify(table, "verify", kVerify, false);
+  Rows verify(table, "verify", kVerify, Role::kDefinesNothing);
   verify.number("images", "--images", s.verify_images, 1, 1e5,
                 "Test images that the programs run (the reference interpreter is slow)");
   verify.number("max_lsb", "--max-lsb", s.verify_max_lsb, 0, 255,

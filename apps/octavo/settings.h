@@ -23,7 +23,7 @@ struct Settings {
   // [run]
   std::string name;           ///< Empty: <model>-<dataset>.
   std::filesystem::path out;  ///< Empty: runs/<name>.
-  int threads = 0;            ///< 0: one a core.
+  int threads = 0;            ///< 0: one per core.
   std::uint64_t seed = 42;
   // [data]
   DataRequest data;
@@ -66,6 +66,7 @@ enum Command : unsigned {
   kData = 64,
   kInspect = 128,
   kVerify = 256,
+  kDoctor = 512,
   kCompletion = 1024,
   kMan = 2048,
 };
@@ -124,8 +125,9 @@ std::map<std::string, std::string> defining_settings_of(const Settings& settings
 /// All settings as "section.key" -> value.
 std::map<std::string, std::string> flat_settings(const Settings& settings);
 
-/// The element of `known` closest to `text` by edit distance.
-std::string nearest(const std::string& text, const std::vector<std::string>& known);
+/// " (did you mean X?)" with the element of `known` closest to `text` by edit distance; empty if none is
+/// close.
+std::string did_you_mean(const std::string& text, const std::vector<std::string>& known);
 
 /// The settings of training and of QAT with seed and threads filled in and the loader shared.
 TrainConfig train_config(const Settings& settings);

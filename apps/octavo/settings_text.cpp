@@ -188,12 +188,10 @@ void load_section(const std::vector<Setting>& table, const std::string& section,
                                   [&name](const Setting& setting) { return setting.path() == name; });
     if (row == table.end()) {
       std::vector<std::string> known;
-      for (const Setting& setting : table) known.push_back(setting.path());
-      throw Error(
-          ErrorCode::kUsage, place(file, key.source()),
-          fmt::format("unknown key '{}'; expected a key of docs/configuration.md, got '{}' (did you mean "
-                      "'{}'?)",
-                      name, key.str(), nearest(name, known)));
+      for (const Setting& setting : table) known.push_back("'" + setting.path() + "'");
+      throw Error(ErrorCode::kUsage, place(file, key.source()),
+                  fmt::format("unknown key '{}'; expected a key of docs/configuration.md, got '{}'{}", name,
+                              key.str(), did_you_mean("'" + name + "'", known)));
     }
     const std::string where = place(file, node.source()) + ": " + name;
     SettingValue value;
@@ -205,6 +203,20 @@ void load_section(const std::vector<Setting>& table, const std::string& section,
     assign(*row, value, where);
     given.insert(name);
   }
+}
+
+/// What is meant by `name` where a section is expected: a key that was written above all sections, or a
+/// section that was misspelt.
+std::string section_hint(const std::vector<Setting>& table, const std::string& name,
+                         const std::vector<std::string>& sections) {
+  std::vector<std::string> homes;
+  for (const Setting& setting : table) {
+    if (setting.key == name) homes.push_back("[" + setting.section + "]");
+  }
+  if (!homes.empty()) return fmt::format(" (it is a key of {})", fmt::join(homes, " and "));
+  std::vector<std::string> known;
+  for (const std::string& section : sections) known.push_back("[" + section + "]");
+  return did_you_mean("[" + name + "]", known);
 }
 
 }  // namespace
@@ -268,9 +280,8 @@ std::set<std::string> load_config(Settings& settings, const std::filesystem::pat
     if (std::find(sections.begin(), sections.end(), section) == sections.end() || keys == nullptr) {
       throw Error(
           ErrorCode::kUsage, place(file, key.source()),
-          fmt::format("unknown section or key '{}'; expected one of the sections {}, got '{}' (did you mean "
-                      "[{}]?)",
-                      section, fmt::join(sections, ", "), section, nearest(section, sections)));
+          fmt::format("unknown section or key '{}'; expected one of the sections {}, got '{}'{}", section,
+                      fmt::join(sections, ", "), section, section_hint(table, section, sections)));
     }
     load_section(table, section, *keys, file, given);
   }
@@ -319,9 +330,11 @@ std::map<std::string, std::string> flat_settings(const Settings& settings) {
   return flat;
 }
 
-std::string nearest(const std::string& text, const std::vector<std::string>& known) {
+std::string did_you_mean(const std::string& text, const std::vector<std::string>& known) {
+  // Two letters of five may be wrong (two that change places are two): with more it is another word.
+  const std::size_t most = std::max<std::size_t>(1, text.size() * 2 / 5);
   std::string best;
-  std::size_t best_distance = std::string::npos;
+  std::size_t best_distance = most + 1;
   for (const std::string& candidate : known) {
     const std::size_t distance = edit_distance(text, candidate);
     if (distance < best_distance) {
@@ -329,7 +342,7 @@ std::string nearest(const std::string& text, const std::vector<std::string>& kno
       best = candidate;
     }
   }
-  return best;
+  return best.empty() ? "" : fmt::format(" (did you mean {}?)", best);
 }
 
 }  // namespace octavo::app

@@ -1,6 +1,8 @@
 #include "workflow.h"
+#include "model_files.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -35,7 +37,7 @@ void apply_normalization(const Settings& settings, LoadedData& data) {
   const auto channels = static_cast<std::size_t>(data.pair.train.channels);
   if (settings.mean.size() != channels || settings.std.size() != channels) {
     throw Error(ErrorCode::kUsage, "--mean, --std",
-                fmt::format("expected {} numbers each, one a channel, got {} and {}", channels,
+                fmt::format("expected {} numbers each, one per channel, got {} and {}", channels,
                             settings.mean.size(), settings.std.size()));
   }
   data.pair.normalization = {.mean = {settings.mean.begin(), settings.mean.end()},
@@ -121,7 +123,7 @@ LoadedData load_data(const Session& session) {
                     {.height = settings.image_size, .width = settings.image_size});
 }
 
-LoadedData load_data_for(const Session& session, const Graph& model, WantedSplits splits) {
+LoadedData load_data_for(const Session& session, const Graph& model, WantedSplits splits, bool labels) {
   const Settings& settings = session.settings;
   const Shape& input = model.value(model.input).shape;
   if (settings.image_size != 0 && (settings.image_size != input[2] || settings.image_size != input[3])) {
@@ -134,9 +136,18 @@ LoadedData load_data_for(const Session& session, const Graph& model, WantedSplit
   const std::string own_name = own == model.metadata.end() ? std::string() : own->second;
   if (!session.given.contains("data.dataset") && settings.data.path.empty() && !own_name.empty())
     dataset = own_name;
-  return load_named(session, dataset,
-                    {.channels = input[1], .height = input[2], .width = input[3], .splits = splits},
-                    own_name);
+  LoadedData data = load_named(
+      session, dataset,
+      {.channels = input[1], .height = input[2], .width = input[3], .splits = splits, .labels = labels},
+      own_name);
+  if (!data.normalization_asked && !get_normalization(model)) {
+    const Normalization& assumed = data.pair.normalization;
+    session.console.line(
+        fmt::format("the model does not say how its input is made; assumed: pixels from 0 to 1, less {}, by "
+                    "{} (--mean, --std)",
+                    fmt::join(assumed.mean, ", "), fmt::join(assumed.std, ", ")));
+  }
+  return data;
 }
 
 std::string origin_note(const DatasetPair& pair) {
@@ -211,7 +222,7 @@ Normalization normalization_of(const Graph& model, const LoadedData& data) {
 
 Variant evaluate_file(const Session& session, const LoadedData& data, const std::filesystem::path& path,
                       const std::string& name) {
-  const Graph graph = load_onnx(path);
+  const Graph graph = load_model(session, path);
   const CompiledModel model(graph, {.threads = session.settings.threads, .observe = {}});
   Variant variant;
   variant.name = name;
@@ -225,7 +236,7 @@ Variant evaluate_file(const Session& session, const LoadedData& data, const std:
         session.console.bar("evaluate " + name, static_cast<double>(done) / static_cast<double>(total),
                             fmt::format("{} of {} images", done, total));
       },
-      session.stop);
+      session.stop, decision_threshold(graph));
   return variant;
 }
 

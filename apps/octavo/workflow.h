@@ -27,9 +27,10 @@ std::string requested_dataset(const Session& session);
 LoadedData load_data(const Session& session);
 /// As above, by default the data set that `model` was made from, or, where the model does not say and a
 /// folder was given, whatever lies there. Images of a folder come in the size of the model's input, and of
-/// them the splits asked for alone.
+/// them the splits asked for alone, test images without classes if nobody asks for `labels`. Says which
+/// normalization is assumed where neither the model nor the command line has one.
 LoadedData load_data_for(const Session& session, const Graph& model,
-                         WantedSplits splits = WantedSplits::kBoth);
+                         WantedSplits splits = WantedSplits::kBoth, bool labels = true);
 
 /// Writes how a model came to be into its metadata. Paths, threads and times stay out: the same run gives the
 /// same file.

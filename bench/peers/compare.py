@@ -26,15 +26,19 @@ def engines_of(precision):
 
 class Worker:
     def __init__(self, settings):
+        self.name = settings["engine"]
         environment = dict(os.environ, OMP_NUM_THREADS=str(settings["threads"]))
         self.process = subprocess.Popen([sys.executable, f"{HERE}/worker.py", json.dumps(settings)], env=environment,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, **request):
-        print(json.dumps(request), file=self.process.stdin, flush=True)
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            sys.exit(f"compare.py: {self.name} ended; its message is above")
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError("an engine ended; its message is above")
+            sys.exit(f"compare.py: {self.name} ended; its message is above")
         return json.loads(line)
 
     def close(self):
@@ -79,6 +83,8 @@ def macs(file):
             total += math.prod(weights[node.input[1]]) * math.prod(shapes[node.output[0]][2:])
         elif node.op_type == "Gemm":
             total += math.prod(weights[node.input[1]])
+        elif node.op_type == "MatMul":
+            total += math.prod(shapes[node.output[0]][1:]) * shapes[node.input[0]][-1]
     return total
 
 
@@ -115,7 +121,7 @@ def cells(row, peaks):
     return (row["model"], row["precision"], str(row["batch"]), str(row["threads"]),
             f"{row['octavo']['median_ms']:.3f}", f"{row['octavo']['p90_ms']:.3f}",
             f"{row['onnxruntime']['median_ms']:.3f}",
-            f"{row[EXACT]['median_ms']:.3f}" if EXACT in row else "-", f"{row['torch']['median_ms']:.3f}", f"{row['ratio']:.2f}",
+            f"{row[EXACT]['median_ms']:.3f}" if EXACT in row else "-", f"{row['torch']['median_ms']:.3f}" if "torch" in row else "-", f"{row['ratio']:.2f}",
             f"{row['ratio_low']:.2f}-{row['ratio_high']:.2f}", f"{row['gops']:.0f}",
             f"{100 * row['gops'] / peak:.0f} %" if peak else "-")
 
@@ -183,6 +189,8 @@ def main():
     parser.add_argument("--precisions", nargs="+", default=["int8", "fp32"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 128], help="224-pixel models: up to 8")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS),
+                        help="PyTorch's engine builds convolutional networks alone")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.1, help="time an engine has in a round")
     parser.add_argument("--peaks", help="JSON: {\"int8-2\": GOP/s, ...} measured on this machine")
@@ -190,6 +198,8 @@ def main():
     parser.add_argument("--markdown")
     parser.add_argument("--plot")
     arguments = parser.parse_args()
+    for peer in PEERS.keys() - set(arguments.peers):
+        del PEERS[peer]
     peaks = json.loads(arguments.peaks) if arguments.peaks else {}
     widths = (17, 5, 5, 7, 9, 9, 15, 12, 10, 18, 10, 6, 7)
     print("  ".join(f"{name:>{w}}" for name, w in zip(HEADER, widths)))

@@ -50,4 +50,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:  # One line in place of a traceback: what is missing, as a rule.
+        name = json.loads(sys.argv[1])["engine"] if len(sys.argv) > 1 else "worker.py"
+        sys.exit(f"{name}: {type(error).__name__}: {error}")

@@ -19,6 +19,9 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void throw_errno(const fs::path& path, const std::string& action, int error) {
+  if (error == EISDIR)
+    throw Error(ErrorCode::kIo, path.string(),
+                fmt::format("cannot {}; expected a file, got a folder", action));
   throw Error(ErrorCode::kIo, path.string(),
               fmt::format("cannot {}; expected the operating system to allow it, got '{}'", action,
                           std::strerror(error)));

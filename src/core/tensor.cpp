@@ -23,6 +23,13 @@ std::int64_t element_count(const Shape& shape) {
   return count;
 }
 
+std::vector<std::int64_t> row_major(const Shape& shape) {
+  std::vector<std::int64_t> strides(shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t i = shape.size(); i-- > 0; stride *= shape[i]) strides[i] = stride;
+  return strides;
+}
+
 std::string to_string(const Shape& shape) {
   std::string text = "[";
   for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -123,6 +130,20 @@ void Tensor::assign(const void* source, std::size_t bytes) {
                 fmt::format("{} bytes do not fill {}", bytes, to_string(shape_)));
   }
   if (bytes > 0) std::memcpy(buffer_.get(), source, bytes);
+}
+
+Tensor transposed(const Tensor& matrix) {
+  check_internal(matrix.rank() == 2, "transposed: not a matrix");
+  Tensor result({matrix.dim(1), matrix.dim(0)}, matrix.dtype());
+  const auto rows = static_cast<std::size_t>(matrix.dim(0));
+  const auto columns = static_cast<std::size_t>(matrix.dim(1));
+  const std::size_t bytes = size_of(matrix.dtype());
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      std::memcpy(result.raw() + (c * rows + r) * bytes, matrix.raw() + (r * columns + c) * bytes, bytes);
+    }
+  }
+  return result;
 }
 
 }  // namespace octavo

@@ -6,12 +6,11 @@
 namespace octavo {
 namespace {
 
-constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;
-
-std::uint64_t mix(std::uint64_t z) {
-  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-  return z ^ (z >> 31U);
+std::uint64_t seed_of(std::uint64_t seed, std::uint64_t epoch, std::uint64_t position) {
+  std::uint64_t state = 0;
+  for (const std::uint64_t part : {seed, epoch, position})
+    state = SplitMix64::mix(state ^ (part + SplitMix64::kStep));
+  return state;
 }
 
 /// One row of one channel, `step` floats apart in the output; `source` may be null: all padding.
@@ -34,12 +33,7 @@ void write_row(const std::uint8_t* source, const std::array<float, 256>& table, 
 }  // namespace
 
 RandomStream::RandomStream(std::uint64_t seed, std::uint64_t epoch, std::uint64_t position)
-    : state_(mix(mix(mix(seed + kGolden) ^ (epoch + kGolden)) ^ (position + kGolden))) {}
-
-std::uint64_t RandomStream::next() {
-  state_ += kGolden;
-  return mix(state_);
-}
+    : numbers_(seed_of(seed, epoch, position)) {}
 
 std::uint32_t RandomStream::below(std::uint32_t bound) {
   return static_cast<std::uint32_t>((next() >> 32U) * bound >> 32U);

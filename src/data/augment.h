@@ -6,21 +6,21 @@
 #include <span>
 #include <vector>
 
+#include "octavo/core/random.h"
 #include "octavo/data/loader.h"
 
 namespace octavo {
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a stream of random numbers named by its key, so that any draw can be
-/// made without the ones before it.
+/// A stream of random numbers named by its key, so that any draw can be made without the ones before it.
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::uint64_t epoch, std::uint64_t position);
-  std::uint64_t next();
+  std::uint64_t next() { return numbers_(); }
   /// Uniform in [0, bound), bound >= 1 and below 2^32.
   std::uint32_t below(std::uint32_t bound);
 
  private:
-  std::uint64_t state_;
+  SplitMix64 numbers_;
 };
 
 /// What happens to one image. The crop begins at (`top`, `left`) of the image, negative inside the padding.
@@ -40,7 +40,7 @@ struct Augmentation {
 Augmentation draw_augmentation(const AugmentConfig& config, std::int64_t height, std::int64_t width,
                                RandomStream& random);
 
-/// normalize() of every value a pixel can have: one table a channel.
+/// normalize() of every value that a pixel can have: one table per channel.
 using NormalizationTable = std::vector<std::array<float, 256>>;
 NormalizationTable normalization_table(const Normalization& normalization);
 

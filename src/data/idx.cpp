@@ -147,7 +147,10 @@ class IdxFile {
   Digest digest_;
 };
 
-Dataset read_split(const fs::path& folder, bool train, const Known& known) {
+enum class Split : std::uint8_t { kTrain, kTest };
+
+Dataset read_split(const fs::path& folder, Split split, const Known& known) {
+  const bool train = split == Split::kTrain;
   const std::size_t images_file = train ? 0 : 2;
   Dataset dataset;
   dataset.name = known.name;
@@ -235,8 +238,8 @@ DatasetPair read_idx(const fs::path& folder, const std::string& name) {
                 fmt::format("another data set; expected {}, got {} (choose it with --dataset {})", name,
                             *actual, *actual));
   }
-  DatasetPair pair{.train = read_split(folder, true, *known),
-                   .test = read_split(folder, false, *known),
+  DatasetPair pair{.train = read_split(folder, Split::kTrain, *known),
+                   .test = read_split(folder, Split::kTest, *known),
                    .normalization = {.mean = {known->mean}, .std = {known->std}}};
   if (pair.train.height != pair.test.height || pair.train.width != pair.test.width) {
     throw Error(ErrorCode::kBadInput, folder.string(),

@@ -1,10 +1,11 @@
-/// Image folders: one folder a class, JPEG and PNG files of any size in it.
+/// Image folders: one folder per class, JPEG and PNG files of any size in it.
 #include <fmt/format.h>
 
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -25,9 +26,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kExpected =
-    "expected folders train/ and val/ (or test/, validation/, valid/) with one folder a class, or, to "
+    "expected folders train/ and val/ (or test/, validation/, valid/) with one folder per class, or, to "
     "calibrate "
-    "or evaluate only, one folder a class";
+    "or evaluate only, one folder per class";
 
 /// ImageNet's, which most models of this kind were trained with; its mean over the channels for grey images.
 Normalization usual_normalization(std::int64_t channels) {
@@ -35,7 +36,17 @@ Normalization usual_normalization(std::int64_t channels) {
   return {.mean = {0.485F, 0.456F, 0.406F}, .std = {0.229F, 0.224F, 0.225F}};
 }
 
-bool hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+std::string in_lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+/// Hidden, or left behind by a system that shows folders: no part of a data set.
+bool hidden(const fs::path& path) {
+  const std::string name = in_lower_case(path.filename().string());
+  return name.starts_with('.') || name == "__macosx" || name == "thumbs.db" || name == "desktop.ini";
+}
 
 /// What is in `folder` and not hidden, by name.
 std::vector<fs::path> entries(const fs::path& folder) {
@@ -94,18 +105,6 @@ class Visited {
   std::set<std::pair<dev_t, ino_t>> folders_;
 };
 
-/// All files below `folder`, by name. A folder that links lead to again is visited once.
-void collect_files(const fs::path& folder, Visited& visited, std::vector<fs::path>& files) {
-  for (const fs::path& path : entries(folder)) {
-    const Kind kind = kind_of(path);
-    if (kind == Kind::kFolder) {
-      if (visited.add(path)) collect_files(path, visited, files);
-    } else if (kind == Kind::kFile) {
-      files.push_back(path);
-    }
-  }
-}
-
 /// The folder, those that it lies in, and `others`: a link from below to one of them would bring in images of
 /// other classes and splits.
 Visited not_to_enter(const fs::path& folder, const std::vector<fs::path>& others) {
@@ -130,6 +129,30 @@ bool is_image_file(const fs::path& path) {
   return looks_like_image(std::as_bytes(std::span(start.data(), static_cast<std::size_t>(file.gcount()))));
 }
 
+/// True of what is called an image that we read, or is one.
+bool may_be_image(const fs::path& path) {
+  const std::string extension = in_lower_case(path.extension().string());
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || is_image_file(path);
+}
+
+/// Files of a class.
+struct Found {
+  std::vector<fs::path> images;
+  std::vector<fs::path> passed_over;  ///< Neither called JPEG or PNG nor such by their contents.
+};
+
+/// All files below `folder`, by name. A folder that links lead to again is visited once.
+void collect_files(const fs::path& folder, Visited& visited, Found& found) {
+  for (const fs::path& path : entries(folder)) {
+    const Kind kind = kind_of(path);
+    if (kind == Kind::kFolder) {
+      if (visited.add(path)) collect_files(path, visited, found);
+    } else if (kind == Kind::kFile) {
+      (may_be_image(path) ? found.images : found.passed_over).push_back(path);
+    }
+  }
+}
+
 struct Labelled {
   fs::path file;
   std::int32_t label;
@@ -139,33 +162,40 @@ struct Labelled {
 struct Listing {
   std::vector<std::string> classes;
   std::vector<Labelled> images;
+  std::vector<fs::path> passed_over;
 };
 
 /// Classes take turns, so that the first images of a split are a fair sample of it.
-Listing list_split(const fs::path& folder, bool labels_needed) {
+enum class Labels : std::uint8_t { kNeeded, kIgnored };
+
+Listing list_split(const fs::path& folder, Labels labels) {
   Listing listing;
-  std::vector<std::vector<fs::path>> files;
+  std::vector<Found> files;
   const std::vector<fs::path> folders = folders_in(folder);
   const Visited outside = not_to_enter(folder, folders);
   for (const fs::path& folder_of_class : folders) {
     Visited visited = outside;
     listing.classes.push_back(folder_of_class.filename().string());
     collect_files(folder_of_class, visited, files.emplace_back());
-    if (files.back().empty())
+    if (files.back().images.empty())
       throw Error(ErrorCode::kBadInput, folder_of_class.string(),
                   "has no images; expected those of one class");
   }
-  if (files.empty() && !labels_needed) {  // Calibration asks for no labels.
+  if (files.empty() && labels == Labels::kIgnored) {  // Calibration asks for no labels.
     listing.classes.push_back(folder.filename().string());
     Visited visited = outside;
     collect_files(folder, visited, files.emplace_back());
   }
   std::size_t most = 0;
-  for (const auto& of_class : files) most = std::max(most, of_class.size());
+  for (const Found& of_class : files) {
+    most = std::max(most, of_class.images.size());
+    listing.passed_over.insert(listing.passed_over.end(), of_class.passed_over.begin(),
+                               of_class.passed_over.end());
+  }
   for (std::size_t i = 0; i < most; ++i) {
     for (std::size_t label = 0; label < files.size(); ++label) {
-      if (i < files[label].size())
-        listing.images.push_back({files[label][i], static_cast<std::int32_t>(label)});
+      if (i < files[label].images.size())
+        listing.images.push_back({files[label].images[i], static_cast<std::int32_t>(label)});
     }
   }
   if (listing.images.empty())
@@ -173,11 +203,32 @@ Listing list_split(const fs::path& folder, bool labels_needed) {
   return listing;
 }
 
+/// The folder of `root` that has the first of these names, written in any case.
 std::optional<fs::path> split_folder(const fs::path& root, std::initializer_list<const char*> names) {
+  const std::vector<fs::path> folders = folders_in(root);
   for (const char* name : names) {
-    if (is_folder(root / name)) return root / name;
+    for (const fs::path& folder : folders) {
+      if (in_lower_case(folder.filename().string()) == name) return folder;
+    }
   }
   return std::nullopt;
+}
+
+/// Whether folders beside `folder` hold images themselves: then it is a class like them, whatever its name.
+bool is_one_of_classes(const fs::path& folder) {
+  for (const fs::path& sibling : folders_in(folder.parent_path())) {
+    if (sibling != folder && std::ranges::any_of(entries(sibling), is_image_file)) return true;
+  }
+  return false;
+}
+
+/// Says what was not taken for images.
+void note_passed_over(const Listing& listing, const fs::path& folder, const ImageFolderConfig& config) {
+  if (listing.passed_over.empty() || !config.on_note) return;
+  config.on_note(fmt::format(
+      "{}: {} file{} neither JPEG nor PNG {} passed over ({}{})", folder.string(), listing.passed_over.size(),
+      listing.passed_over.size() == 1 ? "" : "s", listing.passed_over.size() == 1 ? "is" : "are",
+      listing.passed_over.front().string(), listing.passed_over.size() == 1 ? "" : ", ..."));
 }
 
 void read_image(const fs::path& file, const ImageFolderConfig& config, std::span<std::uint8_t> planes) {
@@ -290,8 +341,10 @@ DatasetPair read_image_folder(const fs::path& path, const ImageFolderConfig& con
   }
   const bool want_train = config.splits != WantedSplits::kTest;
   const bool want_test = config.splits != WantedSplits::kTrain;
-  std::optional<fs::path> train = split_folder(path, {"train"});
-  std::optional<fs::path> test = split_folder(path, {"val", "test", "validation", "valid"});
+  std::optional<fs::path> train = split_folder(path, {"train", "training"});
+  std::optional<fs::path> test = split_folder(path, {"val", "test", "validation", "valid", "testing"});
+  if (train && !test && is_one_of_classes(*train)) train.reset();
+  if (test && !train && is_one_of_classes(*test)) test.reset();
   if (!train && !test && config.splits != WantedSplits::kBoth) (want_train ? train : test) = path;
   if ((want_train && !train) || (want_test && !test)) {
     throw Error(ErrorCode::kBadInput, path.string(),
@@ -300,8 +353,11 @@ DatasetPair read_image_folder(const fs::path& path, const ImageFolderConfig& con
   DatasetPair pair;
   pair.normalization = usual_normalization(config.channels);
   Listing train_list, test_list;
-  if (want_train) train_list = list_split(*train, want_test);
-  if (want_test) test_list = list_split(*test, true);
+  if (want_train) train_list = list_split(*train, want_test ? Labels::kNeeded : Labels::kIgnored);
+  if (want_test)
+    test_list = list_split(*test, config.labels || want_train ? Labels::kNeeded : Labels::kIgnored);
+  if (want_train) note_passed_over(train_list, *train, config);
+  if (want_test) note_passed_over(test_list, *test, config);
   if (want_train && want_test) check_same_classes(train_list, test_list, *test);
   if (want_train) pair.train = read_split(*train, "train", train_list, config.train_limit, config);
   if (want_test) pair.test = read_split(*test, "test", test_list, config.test_limit, config);

@@ -8,9 +8,10 @@
 #include <jerror.h>
 // clang-format on
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "image_codecs.h"
 #include "octavo/core/error.h"
@@ -26,6 +27,7 @@ struct Reader {
   jpeg_progress_mgr progress{};
   std::jmp_buf failed{};
   std::array<char, JMSG_LENGTH_MAX> problem{};
+  int most_scans = 0;  ///< Of the picture, before the file is refused.
 
   Reader();
   Reader(const Reader&) = delete;
@@ -33,12 +35,25 @@ struct Reader {
   ~Reader() { jpeg_destroy_decompress(&jpeg); }
 };
 
-/// A progressive file may have as many scans as it likes, and each goes over the whole picture.
+/// A header alone must not make us allocate: each block of 8 x 8 of the finest component takes a bit at
+/// least.
+constexpr std::uint64_t kMostPixelsPerByte = 1024;
+
+/// A progressive file may have as many scans as it likes, and each goes over the whole picture, though it may
+/// take a few bytes alone. Encoders make about ten. So many times the pixels are gone over that the densest
+/// of pictures has 16 scans, others more.
+int most_scans(std::uint64_t pixels, std::uint64_t bytes) {
+  constexpr std::uint64_t kAtDensest = 16;
+  constexpr std::uint64_t kMost = 500;
+  return static_cast<int>(std::clamp(
+      kAtDensest * kMostPixelsPerByte * bytes / std::max<std::uint64_t>(pixels, 1), kAtDensest, kMost));
+}
+
 void on_progress(j_common_ptr jpeg) {
-  constexpr int kMostScans = 500;
   auto* reader = static_cast<Reader*>(jpeg->client_data);
-  if (reader->jpeg.input_scan_number <= kMostScans) return;
-  std::strcpy(reader->problem.data(), "too many scans");
+  if (reader->jpeg.input_scan_number <= reader->most_scans) return;
+  constexpr std::string_view kProblem = "more scans than a file of its size may have";
+  kProblem.copy(reader->problem.data(), kProblem.size());
   std::longjmp(reader->failed, 1);
 }
 
@@ -119,14 +134,12 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
   };
   if (!read_header(*reader, bytes)) fail();
   check_image_size(reader->jpeg.image_width, reader->jpeg.image_height, where);
-  // A header alone must not make us allocate: each block of 8 x 8 of the finest component takes a bit at
-  // least.
-  constexpr std::uint64_t kMostPixelsPerByte = 1024;
-  if (std::uint64_t{reader->jpeg.image_width} * reader->jpeg.image_height >
-      kMostPixelsPerByte * bytes.size()) {
+  const std::uint64_t pixel_count = std::uint64_t{reader->jpeg.image_width} * reader->jpeg.image_height;
+  if (pixel_count > kMostPixelsPerByte * bytes.size()) {
     throw Error(ErrorCode::kBadInput, where,
                 "declares more pixels than a file of its size can hold; expected a whole image");
   }
+  reader->most_scans = most_scans(pixel_count, bytes.size());
   const J_COLOR_SPACE space = reader->jpeg.out_color_space;
   Image image{.channels = space == JCS_GRAYSCALE ? 1
                           : space == JCS_CMYK    ? 4

@@ -98,12 +98,17 @@ std::optional<DatasetPair> search_cifar(const CifarLayout& layout, const DataReq
   }
 }
 
-std::optional<DatasetPair> search_idx(const DataRequest& request, const std::string& name, Failure& failure) {
+/// Where an IDX data set is looked for, in this order.
+std::vector<fs::path> idx_folders(const std::string& name, Failure& failure) {
   std::vector<fs::path> folders;
   if (const std::optional<fs::path> folder = user_folder(failure)) folders = {*folder / name, *folder};
   folders.push_back(cache_folder() / name);
   if (name == "fashion-mnist") folders.emplace_back(kDebianFashionMnist);
-  for (const fs::path& folder : folders) {
+  return folders;
+}
+
+std::optional<DatasetPair> search_idx(const DataRequest& request, const std::string& name, Failure& failure) {
+  for (const fs::path& folder : idx_folders(name, failure)) {
     if (has_idx(folder)) return announce(request, read_idx(folder, name));
     failure.tried.push_back(fmt::format("{} (no {} there)", folder.string(), name));
   }
@@ -121,6 +126,12 @@ std::string cifar_hint(const CifarLayout& layout) {
 constexpr const char* kFashionHint =
     "install the package dataset-fashion-mnist, or give a folder with the four IDX files: --data FOLDER";
 constexpr const char* kMnistHint = "give a folder with the four IDX files: --data FOLDER";
+
+DatasetPair read_images(const DataRequest& request) {
+  ImageFolderConfig config = request.images;
+  if (!config.on_note) config.on_note = request.on_note;
+  return read_image_folder(request.path, config);
+}
 
 /// "auto" with a folder: whatever lies there, said where that is several things.
 DatasetPair read_any(const DataRequest& request) {
@@ -147,14 +158,14 @@ DatasetPair read_any(const DataRequest& request) {
     }
     if (taken == "cifar10") return read_cifar(cifar10_layout(), path);
     if (taken == "cifar100") return read_cifar(cifar100_layout(), path);
-    if (taken == "image-folder") return read_image_folder(path, request.images);
+    if (taken == "image-folder") return read_images(request);
     return read_idx(path, taken);
   }
   throw Error(
       ErrorCode::kIo, path.string(),
       fmt::format(
           "{}; expected CIFAR-10 or CIFAR-100 in its binary layout, MNIST's four IDX files, or folders of "
-          "JPEG or PNG images, one a class",
+          "JPEG or PNG images, one per class",
           fs::exists(path, ignored) ? "no data set here" : "no such file or folder"));
 }
 
@@ -171,6 +182,26 @@ fs::path cache_folder() {
   return fs::path(home) / ".cache" / "octavo";
 }
 
+std::optional<fs::path> locate_dataset(const std::string& dataset) {
+  Failure ignored;
+  if (dataset == "cifar10" || dataset == "cifar100") {
+    const CifarLayout& layout = dataset == "cifar10" ? cifar10_layout() : cifar100_layout();
+    if (const std::optional<fs::path> folder = user_folder(ignored)) {
+      if (std::optional<fs::path> found = find_cifar(layout, *folder)) return found;
+    }
+    return find_cifar(layout, cache_folder());
+  }
+  if (dataset != "mnist" && dataset != "fashion-mnist") {
+    throw Error(ErrorCode::kUsage, dataset,
+                "unknown data set; expected cifar10, cifar100, fashion-mnist or mnist");
+  }
+  for (const fs::path& folder : idx_folders(dataset, ignored)) {
+    // A folder of the user's may hold the other of the two under the same file names.
+    if (has_idx(folder) && identify_idx(folder).value_or(dataset) == dataset) return folder;
+  }
+  return std::nullopt;
+}
+
 DatasetPair load_dataset(const DataRequest& request) {
   const std::string& name = request.dataset;
   const bool is_auto = name == "auto";
@@ -184,7 +215,7 @@ DatasetPair load_dataset(const DataRequest& request) {
     throw Error(ErrorCode::kUsage, name, "no folder given; expected the one with the images: --data FOLDER");
   if (!request.path.empty()) {
     if (is_auto) return announce(request, read_any(request));
-    if (is_folder) return announce(request, read_image_folder(request.path, request.images));
+    if (is_folder) return announce(request, read_images(request));
     if (name == "cifar10" || is_100)
       return announce(request, is_100 ? read_cifar100(request.path) : read_cifar10(request.path));
     return announce(request, read_idx(request.path, name));

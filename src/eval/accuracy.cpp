@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,11 @@
 
 namespace octavo {
 namespace {
+
+/// Classes that a model tells apart on this data: one output does for two.
+std::int64_t classes_of(const CompiledModel& model, const Dataset& test) {
+  return model.classes() == 1 && test.class_names.size() == 2 ? 2 : model.classes();
+}
 
 void check_fits(const CompiledModel& model, const Dataset& test, const Normalization& normalization) {
   const std::string where = fmt::format("{} {}", test.name, test.split);
@@ -29,20 +35,22 @@ void check_fits(const CompiledModel& model, const Dataset& test, const Normaliza
     bad(fmt::format("normalization does not fit; expected {} means and standard deviations, got {} and {}",
                     channels, normalization.mean.size(), normalization.std.size()));
   }
-  if (!test.class_names.empty() && std::ssize(test.class_names) != model.classes()) {
-    bad(fmt::format("classes do not fit the model; expected {}, got {}", model.classes(),
+  const std::int64_t classes = classes_of(model, test);
+  if (!test.class_names.empty() && std::ssize(test.class_names) != classes) {
+    bad(fmt::format("classes do not fit the model; expected {}, got {}",
+                    classes == 1 ? "2 for its one output" : std::to_string(classes),
                     test.class_names.size()));
   }
   for (std::size_t i = 0; i < test.labels.size(); ++i) {
-    if (test.labels[i] < 0 || test.labels[i] >= model.classes()) {
-      bad(fmt::format("label of image {} out of range; expected 0 to {}, got {}", i, model.classes() - 1,
+    if (test.labels[i] < 0 || test.labels[i] >= classes) {
+      bad(fmt::format("label of image {} out of range; expected 0 to {}, got {}", i, classes - 1,
                       test.labels[i]));
     }
   }
 }
 
-/// Index of the largest logit, the first of equals.
-std::int32_t top1(std::span<const float> logits, std::int64_t image) {
+/// Index of the largest logit, the first of equals; of one, whether it is above the threshold.
+std::int32_t top1(std::span<const float> logits, std::int64_t image, bool decides, float threshold) {
   const auto bad = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
   if (bad != logits.end()) {
     throw Error(ErrorCode::kBadInput, fmt::format("image {}", image),
@@ -50,15 +58,19 @@ std::int32_t top1(std::span<const float> logits, std::int64_t image) {
                             "have diverged)",
                             std::isnan(*bad) ? "NaN" : "infinity"));
   }
+  if (decides) return logits[0] > threshold ? 1 : 0;
   return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
 }  // namespace
 
 Accuracy evaluate(const CompiledModel& model, const Dataset& test, const Normalization& normalization,
-                  const std::function<void(std::int64_t, std::int64_t)>& on_progress, std::stop_token stop) {
+                  const std::function<void(std::int64_t, std::int64_t)>& on_progress, std::stop_token stop,
+                  float threshold) {
   check_fits(model, test, normalization);
-  const auto classes = static_cast<std::size_t>(model.classes());
+  const auto outputs = static_cast<std::size_t>(model.classes());
+  const auto classes = static_cast<std::size_t>(classes_of(model, test));
+  const bool decides = classes != outputs;
   const std::int64_t total = test.size();
   const std::int64_t max_batch = std::min(model.max_batch(), total);
   const auto image_size = static_cast<std::size_t>(test.image_size());
@@ -71,7 +83,7 @@ Accuracy evaluate(const CompiledModel& model, const Dataset& test, const Normali
 
   CompiledModel::Context context(model);
   std::vector<float> input(static_cast<std::size_t>(max_batch) * image_size);
-  std::vector<float> logits(static_cast<std::size_t>(max_batch) * classes);
+  std::vector<float> logits(static_cast<std::size_t>(max_batch) * outputs);
   for (std::int64_t begin = 0; begin < total; begin += max_batch) {
     if (stop.stop_requested()) {
       throw Error(ErrorCode::kInterrupted, "evaluate",
@@ -82,12 +94,12 @@ Accuracy evaluate(const CompiledModel& model, const Dataset& test, const Normali
     const auto pixels =
         std::span(test.pixels).subspan(static_cast<std::size_t>(begin) * image_size, rows * image_size);
     const auto batch = std::span(input).first(rows * image_size);
-    const auto answers = std::span(logits).first(rows * classes);
+    const auto answers = std::span(logits).first(rows * outputs);
     normalize(pixels, normalization, test.height * test.width, batch);
     model.run(context, batch, count, answers);
     for (std::size_t row = 0; row < rows; ++row) {
       const std::int64_t index = begin + static_cast<std::int64_t>(row);
-      const std::int32_t predicted = top1(answers.subspan(row * classes, classes), index);
+      const std::int32_t predicted = top1(answers.subspan(row * outputs, outputs), index, decides, threshold);
       const auto label = static_cast<std::size_t>(test.labels[static_cast<std::size_t>(index)]);
       result.predictions.push_back(predicted);
       ++result.class_images[label];
@@ -101,6 +113,18 @@ Accuracy evaluate(const CompiledModel& model, const Dataset& test, const Normali
     if (on_progress) on_progress(result.images, total);
   }
   return result;
+}
+
+float decision_threshold(const Graph& graph) {
+  ValueId id = graph.output;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (node->output != id) continue;
+    const bool moves = node->op == Op::kFlatten || node->op == Op::kReshape || node->op == Op::kTranspose ||
+                       node->op == Op::kSlice;
+    if (!moves) return node->op == Op::kSigmoid || node->op == Op::kHardSigmoid ? 0.5F : 0.0F;
+    id = node->inputs.front();
+  }
+  return 0.0F;
 }
 
 double agreement(const Accuracy& a, const Accuracy& b) {

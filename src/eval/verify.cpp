@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "octavo/core/error.h"
+#include "octavo/eval/evaluate.h"
 #include "octavo/graph/passes.h"
 #include "octavo/runtime/reference.h"
 #include "octavo/runtime/runtime.h"
@@ -45,7 +46,7 @@ std::vector<LayerDifference> quantized_layers(const Graph& graph) {
   return result;
 }
 
-void compare_logits(const Tensor& reference, const Tensor& other, ProgramCheck& check) {
+void compare_logits(const Tensor& reference, const Tensor& other, float threshold, ProgramCheck& check) {
   const auto a = reference.data<float>();
   const auto b = other.data<float>();
   check_internal(a.size() == b.size() && !a.empty(), "verify: two programs disagree on the logits' size");
@@ -62,6 +63,7 @@ void compare_logits(const Tensor& reference, const Tensor& other, ProgramCheck& 
   for (std::size_t n = 0; n < images; ++n) {
     const auto top1 = [&](std::span<const float> logits) {
       const auto row = logits.subspan(n * classes, classes);
+      if (classes == 1) return std::ptrdiff_t{row[0] > threshold ? 1 : 0};
       return std::ranges::max_element(row) - row.begin();
     };
     if (top1(a) == top1(b)) ++same;
@@ -127,7 +129,7 @@ ProgramCheck compare_programs(const std::string& program, const Graph& graph, co
   }
   const std::string& logits = folded.value(folded.output).name;
   check_internal(reference.contains(logits) && other.contains(logits), "verify: no logits");
-  compare_logits(reference.at(logits), other.at(logits), check);
+  compare_logits(reference.at(logits), other.at(logits), decision_threshold(graph), check);
   return check;
 }
 

@@ -4,8 +4,19 @@
 #include <random>
 
 #include "octavo/core/error.h"
+#include "octavo/core/hash.h"
+#include "octavo/core/random.h"
 
 namespace octavo {
+namespace {
+
+Tensor filled_tensor(Shape shape, float value) {
+  Tensor tensor(std::move(shape), DType::kFloat32);
+  for (float& x : tensor.data<float>()) x = value;
+  return tensor;
+}
+
+}  // namespace
 
 GraphBuilder::GraphBuilder(std::string name, std::int64_t channels, std::int64_t height, std::int64_t width,
                            std::uint64_t seed)
@@ -32,9 +43,7 @@ ValueId GraphBuilder::add_node(const std::string& name, Op op, std::vector<Value
 Tensor GraphBuilder::he_normal(const std::string& name, Shape shape, std::int64_t fan) const {
   // FNV-1a of the name makes each layer's stream its own, so that adding a layer leaves the others as they
   // were.
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  std::mt19937_64 generator(hash ^ (seed_ * 0x9E3779B97F4A7C15ULL));
+  std::mt19937_64 generator(fnv1a(name) ^ (seed_ * SplitMix64::kStep));
   Tensor tensor(std::move(shape), DType::kFloat32);
   const double deviation = std::sqrt(2.0 / static_cast<double>(fan));
   const auto uniform = [&] { return (static_cast<double>(generator() >> 11) + 0.5) * 0x1.0p-53; };
@@ -60,13 +69,30 @@ ValueId GraphBuilder::conv(const std::string& name, ValueId x, std::int64_t out_
 
 ValueId GraphBuilder::batch_norm(const std::string& name, ValueId x, const BatchNormAttributes& attributes) {
   const Shape channels{shape(x).at(1)};
-  const Tensor zeros(channels, DType::kFloat32);
-  Tensor ones(channels, DType::kFloat32);
-  for (float& value : ones.data<float>()) value = 1.0F;
+  const Tensor zeros = filled_tensor(channels, 0.0F);
+  const Tensor ones = filled_tensor(channels, 1.0F);
   return add_node(name, Op::kBatchNormalization,
                   {x, constant(name + ".weight", ones), constant(name + ".bias", zeros),
                    constant(name + ".running_mean", zeros), constant(name + ".running_var", ones)},
                   attributes);
+}
+
+ValueId GraphBuilder::filled(const std::string& name, const Shape& shape, float value) {
+  return constant(name, filled_tensor(shape, value));
+}
+
+ValueId GraphBuilder::normal(const std::string& name, const Shape& shape, float deviation) {
+  Tensor tensor = he_normal(name, shape, 2);  // A deviation of 1.
+  for (float& x : tensor.data<float>()) x *= deviation;
+  return constant(name, std::move(tensor));
+}
+
+ValueId GraphBuilder::binary(const std::string& name, Op op, ValueId a, ValueId b) {
+  return add_node(name, op, {a, b});
+}
+
+ValueId GraphBuilder::unary(const std::string& name, Op op, ValueId x, Attributes attributes) {
+  return add_node(name, op, {x}, std::move(attributes));
 }
 
 ValueId GraphBuilder::relu(const std::string& name, ValueId x) { return add_node(name, Op::kRelu, {x}); }
@@ -82,9 +108,7 @@ ValueId GraphBuilder::leaky_relu(const std::string& name, ValueId x, float alpha
 ValueId GraphBuilder::prelu(const std::string& name, ValueId x) {
   Shape slope(shape(x).size() - 1, 1);
   slope[0] = shape(x)[1];
-  Tensor quarter(std::move(slope), DType::kFloat32);
-  for (float& value : quarter.data<float>()) value = 0.25F;
-  return add_node(name, Op::kPRelu, {x, constant(name + ".weight", std::move(quarter))});
+  return add_node(name, Op::kPRelu, {x, constant(name + ".weight", filled_tensor(std::move(slope), 0.25F))});
 }
 
 ValueId GraphBuilder::sigmoid(const std::string& name, ValueId x) {
@@ -190,11 +214,23 @@ ValueId GraphBuilder::gemm(const std::string& name, ValueId x, std::int64_t out_
   return add_node(name, Op::kGemm, std::move(inputs), {});
 }
 
-ValueId GraphBuilder::matmul(const std::string& name, ValueId x, std::int64_t out_features) {
+ValueId GraphBuilder::matmul(const std::string& name, ValueId x, std::int64_t out_features, bool with_bias) {
   const std::int64_t in_features = shape(x).back();
-  const ValueId weight =
-      constant(name + ".weight", he_normal(name, {in_features, out_features}, in_features * 2));
-  return add_node(name, Op::kMatMul, {x, weight});
+  std::vector<ValueId> inputs{
+      x, constant(name + ".weight", he_normal(name, {in_features, out_features}, in_features * 2))};
+  if (with_bias) inputs.push_back(constant(name + ".bias", filled_tensor({out_features}, 0.0F)));
+  return add_node(name, Op::kMatMul, std::move(inputs));
+}
+
+ValueId GraphBuilder::matmul_of_values(const std::string& name, ValueId x, ValueId y, float alpha) {
+  return add_node(name, Op::kMatMulOfValues, {x, y}, ScalarAttributes{.alpha = alpha});
+}
+
+ValueId GraphBuilder::layer_norm(const std::string& name, ValueId x, float epsilon) {
+  const std::int64_t channels = shape(x).back();
+  const ValueId scale = constant(name + ".weight", filled_tensor({channels}, 1.0F));
+  const ValueId bias = constant(name + ".bias", filled_tensor({channels}, 0.0F));
+  return add_node(name, Op::kLayerNormalization, {x, scale, bias}, LayerNormAttributes{epsilon});
 }
 
 ValueId GraphBuilder::softmax(const std::string& name, ValueId x, std::int64_t axis) {

@@ -8,39 +8,9 @@
 namespace octavo {
 
 float apply_unary(const Node& node, float value) {
-  const double x = value;
-  const auto sigmoid = [](double v) { return 1.0 / (1.0 + std::exp(-v)); };
-  const auto scalars = [&]() -> const ScalarAttributes& { return node.as<ScalarAttributes>(); };
-  const auto exact = [&]() -> double {
-    switch (node.op) {
-      case Op::kRelu:
-        return std::max(x, 0.0);
-      case Op::kClip:
-        return std::min<double>(std::max<double>(x, node.as<ClipAttributes>().min),
-                                node.as<ClipAttributes>().max);
-      case Op::kLeakyRelu:
-        return x < 0 ? scalars().alpha * x : x;
-      case Op::kSigmoid:
-        return sigmoid(x);
-      case Op::kHardSigmoid:
-        return std::clamp(scalars().alpha * x + scalars().beta, 0.0, 1.0);
-      case Op::kHardSwish:
-        return x * std::clamp(x / 6.0 + 0.5, 0.0, 1.0);
-      case Op::kSilu:
-        return x * sigmoid(x);
-      case Op::kGelu:
-        return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
-      case Op::kErf:
-        return std::erf(x);
-      case Op::kSqrt:
-        return std::sqrt(x);
-      case Op::kPow:
-        return std::pow(x, static_cast<double>(scalars().alpha));
-      default:
-        throw Error(ErrorCode::kInternal, node.name, to_string(node.op) + " is not a function of one number");
-    }
-  };
-  return static_cast<float>(exact());
+  const OperatorInfo& info = operator_info(node.op);
+  check_internal(info.function != nullptr, to_string(node.op) + " is not a function of one number");
+  return static_cast<float>(info.function(value, node.attributes));
 }
 
 float apply_binary(Op op, float a, float b) {
@@ -53,6 +23,10 @@ float apply_binary(Op op, float a, float b) {
       return a * b;
     case Op::kDiv:
       return a / b;
+    case Op::kMin:
+      return std::min(a, b);
+    case Op::kMax:
+      return std::max(a, b);
     default:
       throw Error(ErrorCode::kInternal, "apply_binary", to_string(op) + " is not a function of two numbers");
   }

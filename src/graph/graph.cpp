@@ -6,99 +6,6 @@
 
 namespace octavo {
 
-std::string to_string(Op op) {
-  switch (op) {
-    case Op::kConv:
-      return "Conv";
-    case Op::kBatchNormalization:
-      return "BatchNormalization";
-    case Op::kRelu:
-      return "Relu";
-    case Op::kClip:
-      return "Clip";
-    case Op::kAdd:
-      return "Add";
-    case Op::kMaxPool:
-      return "MaxPool";
-    case Op::kAveragePool:
-      return "AveragePool";
-    case Op::kGlobalAveragePool:
-      return "GlobalAveragePool";
-    case Op::kFlatten:
-      return "Flatten";
-    case Op::kGemm:
-      return "Gemm";
-    case Op::kLeakyRelu:
-      return "LeakyRelu";
-    case Op::kPRelu:
-      return "PRelu";
-    case Op::kSigmoid:
-      return "Sigmoid";
-    case Op::kHardSigmoid:
-      return "HardSigmoid";
-    case Op::kHardSwish:
-      return "HardSwish";
-    case Op::kSilu:
-      return "Silu";
-    case Op::kGelu:
-      return "Gelu";
-    case Op::kErf:
-      return "Erf";
-    case Op::kSqrt:
-      return "Sqrt";
-    case Op::kPow:
-      return "Pow";
-    case Op::kSub:
-      return "Sub";
-    case Op::kMul:
-      return "Mul";
-    case Op::kDiv:
-      return "Div";
-    case Op::kConcat:
-      return "Concat";
-    case Op::kSlice:
-      return "Slice";
-    case Op::kPad:
-      return "Pad";
-    case Op::kReshape:
-      return "Reshape";
-    case Op::kTranspose:
-      return "Transpose";
-    case Op::kGlobalMaxPool:
-      return "GlobalMaxPool";
-    case Op::kReduceMean:
-      return "ReduceMean";
-    case Op::kMatMul:
-      return "MatMul";
-    case Op::kSoftmax:
-      return "Softmax";
-    case Op::kLogSoftmax:
-      return "LogSoftmax";
-  }
-  return "?";
-}
-
-bool is_unary(Op op) {
-  switch (op) {
-    case Op::kRelu:
-    case Op::kClip:
-    case Op::kLeakyRelu:
-    case Op::kSigmoid:
-    case Op::kHardSigmoid:
-    case Op::kHardSwish:
-    case Op::kSilu:
-    case Op::kGelu:
-    case Op::kErf:
-    case Op::kSqrt:
-    case Op::kPow:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_binary(Op op) { return op == Op::kAdd || op == Op::kSub || op == Op::kMul || op == Op::kDiv; }
-
 ValueId Graph::find_value(const std::string& value_name) const {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i].name == value_name) return static_cast<ValueId>(i);
@@ -148,11 +55,15 @@ std::int64_t parameter_count(const Graph& graph) {
 }
 
 std::int64_t mac_count(const Graph& graph, const Node& node) {
-  if (node.op != Op::kConv && node.op != Op::kGemm && node.op != Op::kMatMul) return 0;
+  if (node.op == Op::kMatMulOfValues) {
+    const Shape& y = graph.value(node.output).shape;
+    return element_count(Shape(y.begin() + 1, y.end())) * graph.value(node.inputs[0]).shape.back();
+  }
+  if (!has_weight(node.op)) return 0;
   // Each output of one image reads its channel's row of the weight.
   const Shape& weight = graph.value(node.inputs[1]).shape;
   const Shape& output = graph.value(node.output).shape;
-  const std::int64_t channels = node.op == Op::kMatMul ? weight[1] : weight[0];
+  const std::int64_t channels = weight[static_cast<std::size_t>(operator_info(node.op).weight_axis)];
   return element_count(weight) / channels * element_count(Shape(output.begin() + 1, output.end()));
 }
 

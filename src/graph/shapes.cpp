@@ -9,8 +9,7 @@
 
 namespace octavo {
 
-using namespace shape_rules;
-
+namespace shape_rules {
 namespace {
 
 /// Size of one spatial dimension after a window has moved over it.
@@ -47,6 +46,8 @@ void expect_rank(const Graph& graph, const Node& node, const Shape& shape, std::
     fail(graph, node, fmt::format("{} has shape {}; expected {} dimensions", what, to_string(shape), rank));
   }
 }
+
+}  // namespace
 
 Shape conv_shape(const Graph& graph, const Node& node) {
   const auto& a = node.as<ConvAttributes>();
@@ -162,59 +163,51 @@ Shape matmul_shape(const Graph& graph, const Node& node) {
   expect_rank(graph, node, w, 2, "weight");
   if (x.size() < 2 || x.back() != w[0])
     fail(graph, node, fmt::format("weight {} does not fit input {}", to_string(w), to_string(x)));
+  if (node.inputs.size() > 2 && graph.value(node.inputs[2]).shape != Shape{w[1]}) {
+    fail(graph, node,
+         fmt::format("bias has shape {}; expected [{}]", to_string(graph.value(node.inputs[2]).shape), w[1]));
+  }
   Shape result = x;
   result.back() = w[1];
   return result;
 }
 
-}  // namespace
-
-Shape infer_shape(const Graph& graph, const Node& node) {
-  switch (node.op) {
-    case Op::kConv:
-      return conv_shape(graph, node);
-    case Op::kBatchNormalization:
-      return batch_norm_shape(graph, node);
-    case Op::kMaxPool:
-    case Op::kAveragePool:
-      return pool_shape(graph, node);
-    case Op::kGlobalAveragePool:
-    case Op::kGlobalMaxPool:
-      return global_pool_shape(graph, node);
-    case Op::kFlatten:
-      return flatten_shape(graph, node);
-    case Op::kGemm:
-      return gemm_shape(graph, node);
-    case Op::kMatMul:
-      return matmul_shape(graph, node);
-    case Op::kAdd:
-    case Op::kSub:
-    case Op::kMul:
-    case Op::kDiv:
-      return binary_shape(graph, node);
-    case Op::kPRelu:
-      return prelu_shape(graph, node);
-    case Op::kConcat:
-      return concat_shape(graph, node);
-    case Op::kSlice:
-      return slice_shape(graph, node);
-    case Op::kPad:
-      return pad_shape(graph, node);
-    case Op::kReshape:
-      return reshape_shape(graph, node);
-    case Op::kTranspose:
-      return transpose_shape(graph, node);
-    case Op::kReduceMean:
-      return reduce_shape(graph, node);
-    case Op::kSoftmax:
-    case Op::kLogSoftmax:
-      check_axis(graph, node, graph.value(node.inputs.at(0)).shape, node.as<AxisAttributes>().axis);
-      return graph.value(node.inputs[0]).shape;
-    default:
-      check_internal(is_unary(node.op), "infer_shapes: no rule for " + to_string(node.op));
-      return graph.value(node.inputs.at(0)).shape;
+Shape layer_norm_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  if (x.size() < 2) fail(graph, node, "input has shape " + to_string(x) + "; expected [N, ..., C]");
+  for (std::size_t i = 1; i < 3; ++i) {
+    const Shape& s = graph.value(node.inputs.at(i)).shape;
+    if (s != Shape{x.back()})
+      fail(graph, node, fmt::format("parameter {} has shape {}; expected [{}]", i, to_string(s), x.back()));
   }
+  return x;
 }
+
+Shape matmul_of_values_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  const Shape& y = graph.value(node.inputs.at(1)).shape;
+  const bool fits = x.size() >= 3 && x.size() == y.size() && std::equal(x.begin(), x.end() - 2, y.begin()) &&
+                    x.back() == y[y.size() - 2];
+  if (!fits) {
+    fail(graph, node,
+         fmt::format("{} by {}; expected [N, ..., M, K] by [N, ..., K, P]", to_string(x), to_string(y)));
+  }
+  Shape result = x;
+  result.back() = y.back();
+  return result;
+}
+
+Shape same_shape(const Graph& graph, const Node& node) { return graph.value(node.inputs.at(0)).shape; }
+
+Shape along_axis_shape(const Graph& graph, const Node& node) {
+  const Shape& x = graph.value(node.inputs.at(0)).shape;
+  check_axis(graph, node, x, node.as<AxisAttributes>().axis);
+  return x;
+}
+
+}  // namespace shape_rules
+
+Shape infer_shape(const Graph& graph, const Node& node) { return operator_info(node.op).shape(graph, node); }
 
 void infer_shapes(Graph& graph) {
   for (const Node& node : graph.nodes) graph.value(node.output).shape = infer_shape(graph, node);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "octavo/core/error.h"
+#include "octavo/graph/elementwise.h"
 #include "shapes.h"
 
 namespace octavo::shape_rules {
@@ -146,3 +147,31 @@ Shape reduce_shape(const Graph& graph, const Node& node) {
 }
 
 }  // namespace octavo::shape_rules
+
+namespace octavo {
+
+std::optional<std::vector<std::int64_t>> moved_from(const Node& node, const Shape& x,
+                                                    const std::vector<std::int64_t>& index) {
+  std::vector<std::int64_t> source = index;
+  for (std::size_t d = 0; d < index.size(); ++d) {
+    switch (node.op) {
+      case Op::kTranspose:
+        source[static_cast<std::size_t>(node.as<TransposeAttributes>().permutation[d])] = index[d];
+        break;
+      case Op::kSlice: {
+        const auto& a = node.as<SliceAttributes>();
+        source[d] = a.starts[d] + index[d] * a.steps[d];
+        break;
+      }
+      case Op::kPad:
+        source[d] = index[d] - node.as<PadAttributes>().before[d];
+        if (source[d] < 0 || source[d] >= x[d]) return std::nullopt;
+        break;
+      default:
+        throw Error(ErrorCode::kInternal, node.name, to_string(node.op) + " moves nothing");
+    }
+  }
+  return source;
+}
+
+}  // namespace octavo

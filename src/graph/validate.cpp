@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <set>
 
 #include "octavo/core/error.h"
@@ -11,73 +10,6 @@
 
 namespace octavo {
 namespace {
-
-struct Arity {
-  std::size_t least, most;
-};
-
-Arity arity(Op op) {
-  switch (op) {
-    case Op::kConv:
-    case Op::kGemm:
-      return {2, 3};
-    case Op::kBatchNormalization:
-      return {5, 5};
-    case Op::kAdd:
-    case Op::kSub:
-    case Op::kMul:
-    case Op::kDiv:
-    case Op::kPRelu:
-    case Op::kMatMul:
-      return {2, 2};
-    case Op::kConcat:
-      return {1, std::numeric_limits<std::size_t>::max()};
-    default:
-      return {1, 1};
-  }
-}
-
-/// What a node's operand has to be.
-enum class Operand : std::uint8_t { kFlows, kConstant, kEither };
-
-Operand expected_operand(Op op, std::size_t index) {
-  if (is_binary(op)) return Operand::kEither;
-  return index == 0 || op == Op::kConcat ? Operand::kFlows : Operand::kConstant;
-}
-
-bool attributes_fit(const Node& node) {
-  switch (node.op) {
-    case Op::kConv:
-      return std::holds_alternative<ConvAttributes>(node.attributes);
-    case Op::kMaxPool:
-    case Op::kAveragePool:
-      return std::holds_alternative<PoolAttributes>(node.attributes);
-    case Op::kBatchNormalization:
-      return std::holds_alternative<BatchNormAttributes>(node.attributes);
-    case Op::kClip:
-      return std::holds_alternative<ClipAttributes>(node.attributes);
-    case Op::kLeakyRelu:
-    case Op::kHardSigmoid:
-    case Op::kPow:
-      return std::holds_alternative<ScalarAttributes>(node.attributes);
-    case Op::kConcat:
-    case Op::kSoftmax:
-    case Op::kLogSoftmax:
-      return std::holds_alternative<AxisAttributes>(node.attributes);
-    case Op::kSlice:
-      return std::holds_alternative<SliceAttributes>(node.attributes);
-    case Op::kPad:
-      return std::holds_alternative<PadAttributes>(node.attributes);
-    case Op::kReshape:
-      return std::holds_alternative<ReshapeAttributes>(node.attributes);
-    case Op::kTranspose:
-      return std::holds_alternative<TransposeAttributes>(node.attributes);
-    case Op::kReduceMean:
-      return std::holds_alternative<ReduceAttributes>(node.attributes);
-    default:
-      return std::holds_alternative<std::monostate>(node.attributes);
-  }
-}
 
 /// Checks one graph; members are what every step needs.
 class Validator {
@@ -156,20 +88,21 @@ class Validator {
   }
 
   void check_node(const Node& node) {
-    const Arity expected = arity(node.op);
-    if (node.inputs.size() < expected.least || node.inputs.size() > expected.most) {
-      fail(node,
-           fmt::format("{} inputs; expected {} to {}", node.inputs.size(), expected.least, expected.most));
+    const OperatorInfo& info = operator_info(node.op);
+    if (node.inputs.size() < info.least_inputs || node.inputs.size() > info.most_inputs) {
+      fail(node, fmt::format("{} inputs; expected {} to {}", node.inputs.size(), info.least_inputs,
+                             info.most_inputs));
     }
-    if (!attributes_fit(node)) fail(node, "attributes of another operator");
+    if (node.attributes.index() != info.attributes) fail(node, "attributes of another operator");
     bool flows = false;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       check_id(node.inputs[i], "node '" + node.name + "'");
-      const Operand wanted = expected_operand(node.op, i);
       const bool is_constant = constant(node.inputs[i]);
-      if (is_constant && wanted == Operand::kFlows) fail(node, fmt::format("input {} is a constant", i));
-      if (!is_constant && wanted == Operand::kConstant)
-        fail(node, fmt::format("input {} must be a constant", i));
+      if (info.operands != Operands::kAnyFlows) {
+        const bool wanted = info.operands == Operands::kFirstFlows && i > 0;
+        if (is_constant && !wanted) fail(node, fmt::format("input {} is a constant", i));
+        if (!is_constant && wanted) fail(node, fmt::format("input {} must be a constant", i));
+      }
       if (!is_constant && !made_[static_cast<std::size_t>(node.inputs[i])]) {
         fail(node, fmt::format("reads '{}' before it is made", graph_.value(node.inputs[i]).name));
       }

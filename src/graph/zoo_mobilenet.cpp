@@ -63,8 +63,10 @@ std::int64_t round_to_8(std::int64_t channels) {
   return rounded * 10 < channels * 9 ? rounded + 8 : rounded;
 }
 
-ValueId v3_activation(GraphBuilder& b, const std::string& name, ValueId x, bool hard_swish) {
-  return hard_swish ? b.hard_swish(name + ".hswish", x) : b.relu(name + ".relu", x);
+enum class Activation : std::uint8_t { kRelu, kHardSwish };
+
+ValueId v3_activation(GraphBuilder& b, const std::string& name, ValueId x, Activation activation) {
+  return activation == Activation::kHardSwish ? b.hard_swish(name + ".hswish", x) : b.relu(name + ".relu", x);
 }
 
 /// Squeeze and excitation (Hu et al. 2017, arXiv 1709.01507): channels weighed by what is in the whole image.
@@ -90,34 +92,38 @@ Graph mobilenet_v2_224(const std::string& name, const ZooInput& input, std::uint
 
 /// The published layers; stem and first block have stride 1 instead of 2 here.
 Graph mobilenet_v3_small(const std::string& name, const ZooInput& input, std::uint64_t seed) {
+  enum class Squeeze : std::uint8_t { kNo, kYes };
   struct Block {
     std::int64_t kernel, hidden, width;
-    bool squeeze_excite, hard_swish;
+    Squeeze squeeze;
+    Activation activation;
     std::int64_t stride;
   };
+  using enum Squeeze;
+  using enum Activation;
   const std::vector<Block> blocks{
-      {3, 16, 16, true, false, 1}, {3, 72, 24, false, false, 2}, {3, 88, 24, false, false, 1},
-      {5, 96, 40, true, true, 2},  {5, 240, 40, true, true, 1},  {5, 240, 40, true, true, 1},
-      {5, 120, 48, true, true, 1}, {5, 144, 48, true, true, 1},  {5, 288, 96, true, true, 2},
-      {5, 576, 96, true, true, 1}, {5, 576, 96, true, true, 1}};
+      {3, 16, 16, kYes, kRelu, 1},       {3, 72, 24, kNo, kRelu, 2},        {3, 88, 24, kNo, kRelu, 1},
+      {5, 96, 40, kYes, kHardSwish, 2},  {5, 240, 40, kYes, kHardSwish, 1}, {5, 240, 40, kYes, kHardSwish, 1},
+      {5, 120, 48, kYes, kHardSwish, 1}, {5, 144, 48, kYes, kHardSwish, 1}, {5, 288, 96, kYes, kHardSwish, 2},
+      {5, 576, 96, kYes, kHardSwish, 1}, {5, 576, 96, kYes, kHardSwish, 1}};
   GraphBuilder b(name, input.channels, input.height, input.width, seed);
   const auto layer = [&](const std::string& n, ValueId x, std::int64_t width, const ConvAttributes& a,
-                         bool hard_swish) {
-    return v3_activation(b, n, conv_norm(b, n, x, width, a, kV3Norm), hard_swish);
+                         Activation activation) {
+    return v3_activation(b, n, conv_norm(b, n, x, width, a, kV3Norm), activation);
   };
-  ValueId x = layer("stem", b.input(), 16, square(3), true);
+  ValueId x = layer("stem", b.input(), 16, square(3), kHardSwish);
   int number = 1;
   for (const Block& block : blocks) {
     const std::string n = "block" + std::to_string(number++);
     ValueId y = x;
-    if (block.hidden != b.shape(x)[1]) y = layer(n + ".expand", y, block.hidden, square(1), block.hard_swish);
+    if (block.hidden != b.shape(x)[1]) y = layer(n + ".expand", y, block.hidden, square(1), block.activation);
     y = layer(n + ".depthwise", y, block.hidden, square(block.kernel, block.stride, block.hidden),
-              block.hard_swish);
-    if (block.squeeze_excite) y = squeeze_excite(b, n + ".se", y);
+              block.activation);
+    if (block.squeeze == kYes) y = squeeze_excite(b, n + ".se", y);
     y = conv_norm(b, n + ".project", y, block.width, square(1), kV3Norm);
     x = block.stride == 1 && block.width == b.shape(x)[1] ? b.add(n + ".add", y, x) : y;
   }
-  x = layer("head", x, 576, square(1), true);
+  x = layer("head", x, 576, square(1), kHardSwish);
   x = b.flatten("flatten", b.global_average_pool("gap", x));
   x = b.hard_swish("fc1.hswish", b.gemm("fc1", x, 1024));
   return b.finish(b.gemm("fc2", x, input.classes));

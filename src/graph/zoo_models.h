@@ -1,4 +1,4 @@
-/// The zoo's architectures, one file a family, and the blocks that they share.
+/// The zoo's architectures, one file per family, and the blocks that they share.
 #pragma once
 
 #include <array>
@@ -24,10 +24,20 @@ Graph squeezenet(const std::string& name, const ZooInput& input, std::uint64_t s
 Graph shufflenet_v2(const std::string& name, const ZooInput& input, std::uint64_t seed);
 Graph densenet(const std::string& name, const ZooInput& input, std::uint64_t seed);
 
+Graph efficientnet_b0(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph efficientnet_lite0(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph regnet_y_400mf(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph mobilenet_v4_small(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph vit_tiny(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph convnext_tiny(const std::string& name, const ZooInput& input, std::uint64_t seed);
+
 // 224-pixel forms.
 Graph resnet18_224(const std::string& name, const ZooInput& input, std::uint64_t seed);
 Graph resnet50_224(const std::string& name, const ZooInput& input, std::uint64_t seed);
 Graph mobilenet_v2_224(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph deit_tiny_224(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph swin_tiny_224(const std::string& name, const ZooInput& input, std::uint64_t seed);
+Graph convnext_tiny_224(const std::string& name, const ZooInput& input, std::uint64_t seed);
 
 /// Square windows padded by half of the kernel: with stride 1 the size stays.
 ConvAttributes square(std::int64_t kernel, std::int64_t stride = 1, std::int64_t group = 1);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "conv3x3_impl.h"
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
 #include "octavo/core/memory.h"
 #include "workspace.h"
@@ -21,12 +22,8 @@ void check(const Conv3x3Shape& s) {
 }  // namespace
 
 bool fast_training_kernels_available() {
-#if defined(__x86_64__)
-  static const bool available = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool available = uses(Isa::kAvx2);
   return available;
-#else
-  return false;
-#endif
 }
 
 void release_kernel_workspace() { kernels::release_scratch(); }
@@ -37,8 +34,8 @@ void conv3x3_forward(const Conv3x3Shape& shape, const float* x, const float* wei
   const auto strides = kernels::weight_strides(shape, layout);
   if (!fast_training_kernels_available()) return kernels::plain::forward(shape, x, weight, strides, bias, y);
   if (shape.c_in < kernels::kThinChannels)
-    return kernels::direct::forward(shape, x, weight, strides, bias, y);
-  kernels::winograd::forward(shape, x, weight, strides, bias, y);
+    return kernels::avx2::direct::forward(shape, x, weight, strides, bias, y);
+  kernels::avx2::winograd::forward(shape, x, weight, strides, bias, y);
 }
 
 bool conv3x3_inference_applies(std::int64_t c_in, std::int64_t c_out) {
@@ -53,11 +50,11 @@ Conv3x3Weights::Conv3x3Weights(std::int64_t c_in, std::int64_t c_out, const floa
         ErrorCode::kUnsupported, "conv3x3",
         "no kernel for " + std::to_string(c_in) + " to " + std::to_string(c_out) + " channels on this CPU");
   }
-  bytes_ = static_cast<std::size_t>(kernels::winograd::transformed_size(c_in, c_out)) * sizeof(float);
+  bytes_ = static_cast<std::size_t>(kernels::avx2::winograd::transformed_size(c_in, c_out)) * sizeof(float);
   const std::shared_ptr<std::byte[]> memory = allocate_memory(bytes_);
   auto* u = reinterpret_cast<float*>(memory.get());
   data_ = {memory, u};
-  kernels::winograd::transform(c_in, c_out, weight, u);
+  kernels::avx2::winograd::transform(c_in, c_out, weight, u);
 }
 
 void conv3x3_inference(const Conv3x3Shape& shape, const float* x, const Conv3x3Weights& weights,
@@ -65,7 +62,7 @@ void conv3x3_inference(const Conv3x3Shape& shape, const float* x, const Conv3x3W
   check(shape);
   check_internal(shape.c_in == weights.c_in() && shape.c_out == weights.c_out(),
                  "conv3x3_inference: weights of other sizes");
-  kernels::winograd::inference(shape, x, weights.data(), epilogue, y);
+  kernels::avx2::winograd::inference(shape, x, weights.data(), epilogue, y);
 }
 
 void conv3x3_backward_data(const Conv3x3Shape& shape, const float* dy, const float* weight, float* dx,
@@ -74,7 +71,7 @@ void conv3x3_backward_data(const Conv3x3Shape& shape, const float* dy, const flo
   const auto strides = kernels::weight_strides(shape, layout);
   if (!fast_training_kernels_available())
     return kernels::plain::backward_data(shape, dy, weight, strides, dx);
-  kernels::winograd::backward_data(shape, dy, weight, strides, dx);
+  kernels::avx2::winograd::backward_data(shape, dy, weight, strides, dx);
 }
 
 void conv3x3_backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy, float* dweight,
@@ -84,8 +81,8 @@ void conv3x3_backward_weights(const Conv3x3Shape& shape, const float* x, const f
   if (!fast_training_kernels_available())
     return kernels::plain::backward_weights(shape, x, dy, dweight, strides, dbias);
   if (shape.c_in < kernels::kThinChannels)
-    return kernels::direct::backward_weights(shape, x, dy, dweight, strides, dbias);
-  kernels::winograd::backward_weights(shape, x, dy, dweight, strides, dbias);
+    return kernels::avx2::direct::backward_weights(shape, x, dy, dweight, strides, dbias);
+  kernels::avx2::winograd::backward_weights(shape, x, dy, dweight, strides, dbias);
 }
 
 }  // namespace octavo

@@ -8,7 +8,7 @@
 #include "octavo/core/parallel.h"
 #include "workspace.h"
 
-namespace octavo::kernels::direct {
+namespace octavo::kernels::avx2::direct {
 namespace {
 
 constexpr std::int64_t kMostTerms = 9 * (kThinChannels - 1);
@@ -216,4 +216,4 @@ void backward_weights(const Conv3x3Shape& s, const float* x, const float* dy, fl
   }
 }
 
-}  // namespace octavo::kernels::direct
+}  // namespace octavo::kernels::avx2::direct

@@ -26,7 +26,7 @@ void backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy
                       WeightStrides strides, float* dbias);
 }  // namespace plain
 
-namespace winograd {
+namespace avx2::winograd {
 void forward(const Conv3x3Shape& shape, const float* x, const float* weight, WeightStrides strides,
              const float* bias, float* y);
 void backward_data(const Conv3x3Shape& shape, const float* dy, const float* weight, WeightStrides strides,
@@ -39,14 +39,14 @@ std::int64_t transformed_size(std::int64_t c_in, std::int64_t c_out);
 void transform(std::int64_t c_in, std::int64_t c_out, const float* weight, float* u);
 void inference(const Conv3x3Shape& shape, const float* x, const float* u, const Conv3x3Epilogue& epilogue,
                float* y);
-}  // namespace winograd
+}  // namespace avx2::winograd
 
 /// For c_in < kThinChannels.
-namespace direct {
+namespace avx2::direct {
 void forward(const Conv3x3Shape& shape, const float* x, const float* weight, WeightStrides strides,
              const float* bias, float* y);
 void backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy, float* dweight,
                       WeightStrides strides, float* dbias);
-}  // namespace direct
+}  // namespace avx2::direct
 
 }  // namespace octavo::kernels

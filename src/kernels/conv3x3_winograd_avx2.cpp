@@ -9,7 +9,7 @@
 #include "winograd_tiles_avx2.h"
 #include "workspace.h"
 
-namespace octavo::kernels::winograd {
+namespace octavo::kernels::avx2::winograd {
 namespace {
 
 /// 8 floats, of which `valid` exist.
@@ -218,4 +218,4 @@ void backward_data(const Conv3x3Shape& s, const float* dy, const float* weight, 
                     nullptr, dx);
 }
 
-}  // namespace octavo::kernels::winograd
+}  // namespace octavo::kernels::avx2::winograd

@@ -7,7 +7,7 @@
 #include "winograd_tiles_avx2.h"
 #include "workspace.h"
 
-namespace octavo::kernels::winograd {
+namespace octavo::kernels::avx2::winograd {
 namespace {
 
 /// A dy A^T of one tile for 8 output channels, of which `valid` exist, to plane p at d[p * plane]. Returns
@@ -118,4 +118,4 @@ void backward_weights(const Conv3x3Shape& s, const float* x, const float* dy, fl
   if (dbias != nullptr) std::copy_n(total, s.c_out, dbias);
 }
 
-}  // namespace octavo::kernels::winograd
+}  // namespace octavo::kernels::avx2::winograd

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace octavo::kernels {
+namespace octavo::kernels::avx2 {
 
 /// Columns of a packed panel of B.
 inline constexpr std::int64_t kPanel = 16;
@@ -75,4 +75,4 @@ static inline __m256i lane_mask(std::int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::avx2

@@ -5,7 +5,7 @@
 
 namespace octavo::kernels {
 
-namespace winograd {
+namespace avx2::winograd {
 void forward(const Conv3x3Shape& shape, const float* x, const float* weight, WeightStrides strides,
              const float* bias, float* y) {
   plain::forward(shape, x, weight, strides, bias, y);
@@ -22,9 +22,9 @@ void backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy
 std::int64_t transformed_size(std::int64_t, std::int64_t) { return 0; }
 void transform(std::int64_t, std::int64_t, const float*, float*) {}
 void inference(const Conv3x3Shape&, const float*, const float*, const Conv3x3Epilogue&, float*) {}
-}  // namespace winograd
+}  // namespace avx2::winograd
 
-namespace direct {
+namespace avx2::direct {
 void forward(const Conv3x3Shape& shape, const float* x, const float* weight, WeightStrides strides,
              const float* bias, float* y) {
   plain::forward(shape, x, weight, strides, bias, y);
@@ -33,7 +33,7 @@ void backward_weights(const Conv3x3Shape& shape, const float* x, const float* dy
                       WeightStrides strides, float* dbias) {
   plain::backward_weights(shape, x, dy, dweight, strides, dbias);
 }
-}  // namespace direct
+}  // namespace avx2::direct
 
 namespace avx2 {
 void batch_norm_forward(const BatchNormShape& shape, const float* x, const float* gamma, const float* beta,

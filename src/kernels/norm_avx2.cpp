@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "gemm_avx2.h"
 #include "norm_impl.h"
@@ -79,6 +78,13 @@ void sum_pixels(std::int64_t first, std::int64_t last, std::int64_t channels, co
   });
 }
 
+/// `count` sums to add to.
+double* zero_totals(std::int64_t count) {
+  auto* totals = reinterpret_cast<double*>(scratch(Scratch::kTotals, 2 * count));
+  std::fill_n(totals, count, 0.0);
+  return totals;
+}
+
 /// Mean and biased variance: both exact sweeps over a chunk while it is in the cache, then chunks merged as
 /// in Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances",
 /// 1979.
@@ -112,8 +118,7 @@ void statistics(const BatchNormShape& s, const float* x, float* mean, float* var
       means[2 * s.c + c] -= rest * rest * weight;
     }
   });
-  std::vector<double> total(static_cast<std::size_t>(2 * s.c), 0.0);
-  double* means = total.data();
+  double* means = zero_totals(2 * s.c);
   double* squares = means + s.c;
   for (std::int64_t k = 0; k < chunks; ++k) {
     const auto before = static_cast<double>(k * chunk);
@@ -261,9 +266,9 @@ void batch_norm_forward(const BatchNormShape& s, const float* x, const float* ga
                         float* y, const BatchNormSaved& saved) {
   statistics(s, x, saved.mean, saved.variance);
   const float* mean = saved.mean;
-  std::vector<float> constants(static_cast<std::size_t>(2 * s.c));
-  float* scale = constants.data() + s.c;
-  scales(s, saved.variance, gamma, constants.data(), scale);
+  float* inverse_std = scratch(Scratch::kConstants, 2 * s.c);
+  float* scale = inverse_std + s.c;
+  scales(s, saved.variance, gamma, inverse_std, scale);
   const __m256 zero = _mm256_setzero_ps();
 
   if (!s.pool) {
@@ -285,8 +290,7 @@ void batch_norm_backward(const BatchNormShape& s, const float* x, const float* g
                          const BatchNormSaved& saved, const float* dy, float* dx, float* dgamma,
                          float* dbeta) {
   const float* mean = saved.mean;
-  std::vector<float> constants(static_cast<std::size_t>(4 * s.c));
-  float* inverse_std = constants.data();
+  float* inverse_std = scratch(Scratch::kConstants, 4 * s.c);
   float* scale = inverse_std + s.c;
   float* offset = scale + s.c;
   float* slope = offset + s.c;
@@ -322,13 +326,13 @@ void batch_norm_backward(const BatchNormShape& s, const float* x, const float* g
         },
         parts + k * 2 * s.c);
   });
-  std::vector<double> total(static_cast<std::size_t>(2 * s.c), 0.0);
+  double* total = zero_totals(2 * s.c);
   for (std::int64_t k = 0; k < chunks; ++k)
-    for (std::int64_t c = 0; c < 2 * s.c; ++c) total[static_cast<std::size_t>(c)] += parts[k * 2 * s.c + c];
+    for (std::int64_t c = 0; c < 2 * s.c; ++c) total[c] += parts[k * 2 * s.c + c];
   const auto count = static_cast<double>(pixels);
   for (std::int64_t c = 0; c < s.c; ++c) {
-    const double sum = total[static_cast<std::size_t>(c)];
-    const double product = total[static_cast<std::size_t>(s.c + c)] * inverse_std[c];
+    const double sum = total[c];
+    const double product = total[s.c + c] * inverse_std[c];
     dbeta[c] = static_cast<float>(sum);
     dgamma[c] = static_cast<float>(product);
     // dx = scale * (g - mean(g) - x_hat * mean(g * x_hat)) = scale * g - (offset + (x - mean) * slope).
@@ -354,9 +358,10 @@ void batch_norm_backward(const BatchNormShape& s, const float* x, const float* g
 }
 
 void relu_pool_forward(const BatchNormShape& s, const float* x, float* y, std::uint8_t* argmax) {
-  const std::vector<float> zeros(static_cast<std::size_t>(s.c), 0.0F);
-  const std::vector<float> ones(static_cast<std::size_t>(s.c), 1.0F);
-  pool_windows(s, x, zeros.data(), ones.data(), zeros.data(), y, nullptr, argmax);
+  const float* none = zeros(s.c);
+  float* ones = scratch(Scratch::kConstants, s.c);
+  std::fill_n(ones, s.c, 1.0F);
+  pool_windows(s, x, none, ones, none, y, nullptr, argmax);
 }
 
 void relu_pool_backward(const BatchNormShape& s, const std::uint8_t* argmax, const float* dy, float* dx) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 #include "peak_impl.h"
@@ -41,11 +42,17 @@ PeakRate rate_of(const PeakLoop& loop, int threads, double seconds) {
   return {loop.instruction, best / 1e9};
 }
 
-std::vector<PeakRate> rates_of(const std::vector<const PeakLoop*>& loops, const PeakLoop& otherwise,
+/// A loop, and whether it may run here.
+struct Candidate {
+  const PeakLoop* loop;
+  bool runs;
+};
+
+std::vector<PeakRate> rates_of(const std::vector<Candidate>& candidates, const PeakLoop& otherwise,
                                int threads, double seconds) {
   std::vector<PeakRate> rates;
-  for (const PeakLoop* loop : loops) {
-    if (loop->available()) rates.push_back(rate_of(*loop, threads, seconds));
+  for (const auto& [loop, runs] : candidates) {
+    if (runs) rates.push_back(rate_of(*loop, threads, seconds));
   }
   if (rates.empty()) rates.push_back(rate_of(otherwise, threads, seconds));
   std::ranges::stable_sort(rates, std::ranges::greater{}, &PeakRate::gops);
@@ -61,18 +68,21 @@ Peaks measure_peaks(int threads, double seconds) {
                     " and " + std::to_string(seconds));
   }
 #if defined(__x86_64__)
-  const std::vector<const PeakLoop*> float_loops{&kernels::kPeakFloatAvx512, &kernels::kPeakFloatAvx2};
-  const std::vector<const PeakLoop*> int8_loops{&kernels::kPeakInt8Amx, &kernels::kPeakInt8Avx512Vnni,
-                                                &kernels::kPeakInt8AvxVnni, &kernels::kPeakInt8Avx2,
-                                                &kernels::kPeakInt8Avx2Pairs};
+  const std::vector<Candidate> float_loops{{&kernels::avx512::kPeakFloat, uses_avx512()},
+                                           {&kernels::avx2::kPeakFloat, uses(Isa::kAvx2)}};
+  const std::vector<Candidate> int8_loops{{&kernels::amx::kPeakInt8, uses(Isa::kAmx)},
+                                          {&kernels::avx512vnni::kPeakInt8, uses(Isa::kAvx512Vnni)},
+                                          {&kernels::avxvnni::kPeakInt8, uses(Isa::kAvxVnni)},
+                                          {&kernels::avx2::kPeakInt8, uses(Isa::kAvx2)},
+                                          {&kernels::avx2::kPeakInt8Pairs, uses(Isa::kAvx2)}};
 #else
-  const std::vector<const PeakLoop*> float_loops;
-  const std::vector<const PeakLoop*> int8_loops;
+  const std::vector<Candidate> float_loops;
+  const std::vector<Candidate> int8_loops;
 #endif
   Peaks peaks;
   peaks.threads = threads;
-  peaks.float32 = rates_of(float_loops, kernels::kPeakFloatGeneric, threads, seconds).front();
-  peaks.int8_loops = rates_of(int8_loops, kernels::kPeakInt8Generic, threads, seconds);
+  peaks.float32 = rates_of(float_loops, kernels::generic::kPeakFloat, threads, seconds).front();
+  peaks.int8_loops = rates_of(int8_loops, kernels::generic::kPeakInt8, threads, seconds);
   peaks.int8 = peaks.int8_loops.front();
   return peaks;
 }

@@ -1,27 +1,12 @@
 // AMX: products of tiles of 16 rows of 64 bytes.
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstdint>
 
 #include "peak_impl.h"
 
-namespace octavo::kernels {
+namespace octavo::kernels::amx {
 namespace {
-
-/// CPUID leaf 7, EDX bits 24 and 25; Linux wants to be asked before a process may use tiles.
-bool available() {
-  unsigned a = 0;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 24U & 3U) != 3U) return false;
-  constexpr long kRequestPermission = 0x1023;
-  constexpr long kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
 
 /// What ldtilecfg reads: the shapes of the eight tiles.
 struct alignas(64) TileConfig {
@@ -55,6 +40,6 @@ void tile_products(std::int64_t rounds) {
 
 }  // namespace
 
-const PeakLoop kPeakInt8Amx{"tdpbusd (AMX)", available, 4.0 * 16 * 16 * 64 * 2, tile_products};
+const PeakLoop kPeakInt8{"tdpbusd (AMX)", 4.0 * 16 * 16 * 64 * 2, tile_products};
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::amx

@@ -1,4 +1,4 @@
-// AVX2 and FMA: two multiplications of 32 bytes a cycle at best, so that twelve chains hide their latency.
+// AVX2 and FMA: two multiplications of 32 bytes per cycle at best, so that twelve chains hide their latency.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -6,12 +6,10 @@
 
 #include "peak_impl.h"
 
-namespace octavo::kernels {
+namespace octavo::kernels::avx2 {
 namespace {
 
 #include "peak_chains.h"
-
-bool available() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 void float_fma(std::int64_t rounds) {
   const __m256 b = _mm256_set1_ps(0.5F);
@@ -35,8 +33,8 @@ void saturating_pairs(std::int64_t rounds) {
 
 }  // namespace
 
-const PeakLoop kPeakFloatAvx2{"vfmadd (AVX2)", available, 12.0 * 8 * 2, float_fma};
-const PeakLoop kPeakInt8Avx2{"vpmaddwd (AVX2)", available, 12.0 * 16 * 2, widened};
-const PeakLoop kPeakInt8Avx2Pairs{"vpmaddubsw, vpmaddwd (AVX2)", available, 10.0 * 32 * 2, saturating_pairs};
+const PeakLoop kPeakFloat{"vfmadd (AVX2)", 12.0 * 8 * 2, float_fma};
+const PeakLoop kPeakInt8{"vpmaddwd (AVX2)", 12.0 * 16 * 2, widened};
+const PeakLoop kPeakInt8Pairs{"vpmaddubsw, vpmaddwd (AVX2)", 10.0 * 32 * 2, saturating_pairs};
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::avx2

@@ -6,12 +6,10 @@
 
 #include "peak_impl.h"
 
-namespace octavo::kernels {
+namespace octavo::kernels::avx512 {
 namespace {
 
 #include "peak_chains.h"
-
-bool available() { return __builtin_cpu_supports("avx512f"); }
 
 void float_fma(std::int64_t rounds) {
   const __m512 b = _mm512_set1_ps(0.5F);
@@ -21,6 +19,6 @@ void float_fma(std::int64_t rounds) {
 
 }  // namespace
 
-const PeakLoop kPeakFloatAvx512{"vfmadd (AVX-512)", available, 16.0 * 16 * 2, float_fma};
+const PeakLoop kPeakFloat{"vfmadd (AVX-512)", 16.0 * 16 * 2, float_fma};
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::avx512

@@ -6,12 +6,10 @@
 
 #include "peak_impl.h"
 
-namespace octavo::kernels {
+namespace octavo::kernels::avx512vnni {
 namespace {
 
 #include "peak_chains.h"
-
-bool available() { return __builtin_cpu_supports("avx512vnni"); }
 
 void dot_products(std::int64_t rounds) {
   const __m512i b = _mm512_set1_epi8(3);
@@ -21,6 +19,6 @@ void dot_products(std::int64_t rounds) {
 
 }  // namespace
 
-const PeakLoop kPeakInt8Avx512Vnni{"vpdpbusd (AVX-512 VNNI)", available, 16.0 * 64 * 2, dot_products};
+const PeakLoop kPeakInt8{"vpdpbusd (AVX-512 VNNI)", 16.0 * 64 * 2, dot_products};
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::avx512vnni

@@ -3,12 +3,10 @@
 
 #include "peak_impl.h"
 
-namespace octavo::kernels {
+namespace octavo::kernels::generic {
 namespace {
 
 constexpr int kLanes = 64;
-
-bool always() { return true; }
 
 /// Keeps the compiler from seeing that a variable holds what it held before.
 template <typename T>
@@ -34,8 +32,7 @@ void multiply_add(std::int64_t rounds) {
 
 }  // namespace
 
-const PeakLoop kPeakFloatGeneric{"portable C++", always, 2.0 * kLanes, multiply_add<float, float>};
-const PeakLoop kPeakInt8Generic{"portable C++", always, 2.0 * kLanes,
-                                multiply_add<std::uint32_t, std::uint16_t>};
+const PeakLoop kPeakFloat{"portable C++", 2.0 * kLanes, multiply_add<float, float>};
+const PeakLoop kPeakInt8{"portable C++", 2.0 * kLanes, multiply_add<std::uint32_t, std::uint16_t>};
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::generic

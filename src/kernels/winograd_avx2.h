@@ -6,7 +6,7 @@
 
 #include <immintrin.h>
 
-namespace octavo::kernels {
+namespace octavo::kernels::avx2 {
 
 /// Outputs along a side of a tile, inputs along a side, and products of a tile.
 inline constexpr int kTileOut = 4;
@@ -110,4 +110,4 @@ static inline void transform_2d(const __m256* in, __m256* out, const Transform& 
   for (int row = 0; row < O; ++row) transform(half[row], out + row * O);
 }
 
-}  // namespace octavo::kernels
+}  // namespace octavo::kernels::avx2

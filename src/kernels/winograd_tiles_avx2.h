@@ -9,7 +9,7 @@
 #include "gemm_avx2.h"
 #include "winograd_avx2.h"
 
-namespace octavo::kernels::winograd {
+namespace octavo::kernels::avx2::winograd {
 
 static inline std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -18,6 +18,8 @@ static inline std::int64_t round_up(std::int64_t value, std::int64_t unit) {
 /// Distance between the 36 planes of a block: an odd number of cache lines, lest all planes share a few cache
 /// sets.
 static inline std::int64_t plane_stride(std::int64_t floats) { return (round_up(floats, 16) / 16 | 1) * 16; }
+
+namespace {
 
 struct Tiles {
   explicit Tiles(const Conv3x3Shape& s)
@@ -37,6 +39,8 @@ struct Tiles {
     return {t / per_image, in_image / across * kTileOut, in_image % across * kTileOut};
   }
 };
+
+}  // namespace
 
 /// Pointers to the S x S pixels of `channels` floats from (y, x) of an image on; outside the map, to zeros.
 template <int S>
@@ -72,4 +76,4 @@ static inline void input_tile(const Tiles& tiles, const float* x, std::int64_t c
   eight(c, [mask](const float* from) { return _mm256_maskload_ps(from, mask); });
 }
 
-}  // namespace octavo::kernels::winograd
+}  // namespace octavo::kernels::avx2::winograd

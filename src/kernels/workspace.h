@@ -8,7 +8,7 @@
 namespace octavo::kernels {
 
 /// The uses of scratch memory within one call; each has its own buffer in each thread.
-enum class Scratch { kWeights, kInput, kOutput, kSums, kZeros, kPatches, kCount };
+enum class Scratch { kWeights, kInput, kOutput, kSums, kTotals, kConstants, kZeros, kPatches, kCount };
 
 /// At least `count` floats, 64-byte aligned, owned by the calling thread and valid until it asks for the same
 /// use again. The contents are unspecified. Throws std::bad_alloc.

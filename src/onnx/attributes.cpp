@@ -65,6 +65,11 @@ const onnx::TensorProto* AttributeReader::tensor(const std::string& name) {
   return attribute ? &attribute->t() : nullptr;
 }
 
+const onnx::SparseTensorProto* AttributeReader::sparse_tensor(const std::string& name) {
+  const AttributeProto* attribute = find(name, AttributeProto::SPARSE_TENSOR);
+  return attribute ? &attribute->sparse_tensor() : nullptr;
+}
+
 std::vector<std::int64_t> AttributeReader::checked_window(const std::string& name, std::int64_t least,
                                                           std::size_t count) {
   std::vector<std::int64_t> values = *integers(name);

@@ -31,6 +31,7 @@ class AttributeReader {
   std::optional<std::vector<std::int64_t>> integers(const std::string& name);
   std::vector<float> reals(const std::string& name);
   const onnx::TensorProto* tensor(const std::string& name);
+  const onnx::SparseTensorProto* sparse_tensor(const std::string& name);
   bool has(const std::string& name) const { return attributes_.contains(name); }
 
   /// Exactly N integers from `least` to 2^31 - 1, or `otherwise`.

@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "importer.h"
-
 namespace octavo::onnx_format {
 
 Rewriter::Rewriter(Graph& rewritten, WorkBudget* budget) : graph(rewritten), budget_(budget) {
@@ -66,14 +64,18 @@ void Rewriter::bypass(int index, ValueId to) {
   readers_[static_cast<std::size_t>(from)] = 0;
 }
 
-void Rewriter::absorb(int index, ValueId input, int from) {
+void Rewriter::take_output(int index, int from) {
   const ValueId output = node(from).output;
-  ++readers_[static_cast<std::size_t>(input)];
   remove(from);
   maker_[static_cast<std::size_t>(node(index).output)] = -1;
-  node(index).inputs.push_back(input);
   node(index).output = output;
   maker_[static_cast<std::size_t>(output)] = index;
+}
+
+void Rewriter::absorb(int index, ValueId input, int from) {
+  ++readers_[static_cast<std::size_t>(input)];
+  node(index).inputs.push_back(input);
+  take_output(index, from);
 }
 
 void Rewriter::update_inputs(int index) {
@@ -93,37 +95,82 @@ ValueId Rewriter::add_constant(const std::string& wanted, Tensor tensor) {
 
 namespace {
 
-/// ReduceMean over height and width as GlobalAveragePool, and a Flatten where the dimensions go.
-void expand_means(Graph& graph) {
-  UniqueNames node_names, value_names;
-  const auto is_pool = [&](const Node& node) {
-    return node.op == Op::kReduceMean && graph.value(node.inputs.at(0)).shape.size() == 4 &&
-           node.as<ReduceAttributes>().axes == std::vector<std::int64_t>{2, 3};
-  };
-  if (std::ranges::none_of(graph.nodes, is_pool)) return;
-  for (const Node& node : graph.nodes) node_names.take(node.name);
-  for (const Value& value : graph.values) value_names.take(value.name);
-  std::vector<Node> nodes;
-  for (Node& node : graph.nodes) {
-    if (is_pool(node)) {
-      if (!node.as<ReduceAttributes>().keep_dims) {
-        const Shape& x = graph.value(node.inputs[0]).shape;
-        graph.values.push_back(
-            {value_names.take(graph.value(node.output).name + "_pool"), {x[0], x[1], 1, 1}, {}, {}});
-        const auto pooled = static_cast<ValueId>(graph.values.size() - 1);
-        nodes.push_back(
-            {node_names.take(node.name + "_pool"), Op::kGlobalAveragePool, node.inputs, pooled, {}});
-        node.op = Op::kFlatten;
-        node.inputs = {pooled};
+/// Means over an image's pixels or tokens as GlobalAveragePool, which has an integer form: over height and
+/// width with channels first or last, and over the T of [N, T, C].
+class MeanExpander {
+ public:
+  explicit MeanExpander(Graph& graph) : graph_(graph) {}
+
+  void run() {
+    if (std::ranges::none_of(graph_.nodes,
+                             [&](const Node& node) { return layout_of(node) != Layout::kOther; }))
+      return;
+    for (const Node& node : graph_.nodes) node_names_.take(node.name);
+    for (const Value& value : graph_.values) value_names_.take(value.name);
+    std::vector<Node> nodes = std::move(graph_.nodes);
+    graph_.nodes.clear();
+    for (Node& node : nodes) {
+      const Layout layout = layout_of(node);
+      if (layout == Layout::kOther) {
+        graph_.nodes.push_back(std::move(node));
       } else {
-        node.op = Op::kGlobalAveragePool;
+        expand(std::move(node), layout);
       }
-      node.attributes = {};
     }
-    nodes.push_back(std::move(node));
   }
-  graph.nodes = std::move(nodes);
-}
+
+ private:
+  enum class Layout : std::uint8_t { kOther, kChannelsFirst, kChannelsLast, kTokens };
+
+  Layout layout_of(const Node& node) const {
+    if (node.op != Op::kReduceMean) return Layout::kOther;
+    const std::size_t rank = graph_.value(node.inputs.at(0)).shape.size();
+    const std::vector<std::int64_t>& axes = node.as<ReduceAttributes>().axes;
+    if (rank == 4 && axes == std::vector<std::int64_t>{2, 3}) return Layout::kChannelsFirst;
+    if (rank == 4 && axes == std::vector<std::int64_t>{1, 2}) return Layout::kChannelsLast;
+    if (rank == 3 && axes == std::vector<std::int64_t>{1}) return Layout::kTokens;
+    return Layout::kOther;
+  }
+
+  /// A node before `mean`; what it moves keeps its parameters.
+  ValueId before(const Node& mean, const std::string& suffix, Op op, ValueId x, Shape shape,
+                 Attributes attributes) {
+    std::optional<QuantParams> quant;
+    if (op != Op::kGlobalAveragePool) quant = graph_.value(x).quant;
+    graph_.values.push_back(
+        {value_names_.take(graph_.value(mean.output).name + suffix), std::move(shape), {}, quant});
+    const auto made = static_cast<ValueId>(graph_.values.size() - 1);
+    graph_.nodes.push_back({node_names_.take(mean.name + suffix), op, {x}, made, std::move(attributes)});
+    return made;
+  }
+
+  void expand(Node mean, Layout layout) {
+    ValueId x = mean.inputs[0];
+    Shape s = graph_.value(x).shape;
+    const bool keeps = mean.as<ReduceAttributes>().keep_dims;
+    if (layout == Layout::kTokens) {
+      s = {s[0], s[1], 1, s[2]};
+      x = before(mean, "_image", Op::kReshape, x, s, ReshapeAttributes{s});
+    }
+    if (layout != Layout::kChannelsFirst) {
+      s = {s[0], s[3], s[1], s[2]};
+      x = before(mean, "_first", Op::kTranspose, x, s, TransposeAttributes{{0, 3, 1, 2}});
+    }
+    mean.attributes = {};
+    if (keeps && layout == Layout::kChannelsFirst) {
+      mean.op = Op::kGlobalAveragePool;
+      mean.inputs = {x};
+    } else {
+      mean.inputs = {before(mean, "_pool", Op::kGlobalAveragePool, x, {s[0], s[1], 1, 1}, {})};
+      mean.op = keeps ? Op::kReshape : Op::kFlatten;
+      if (keeps) mean.attributes = ReshapeAttributes{graph_.value(mean.output).shape};
+    }
+    graph_.nodes.push_back(std::move(mean));
+  }
+
+  Graph& graph_;
+  UniqueNames node_names_, value_names_;
+};
 
 }  // namespace
 
@@ -133,7 +180,7 @@ Graph canonical(Graph graph, WorkBudget* budget) {
     if (node.op == Op::kReshape) std::get<ReshapeAttributes>(node.attributes).shape.front() = kDynamic;
   }
   infer_shapes(graph);
-  expand_means(graph);
+  MeanExpander(graph).run();
   Rewriter rewriter(graph, budget);
   bool changed = true;
   while (changed) {

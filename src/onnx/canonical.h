@@ -35,7 +35,9 @@ class Rewriter {
   void remove(int index);
   /// Removes a node and lets the readers of its output read `to`.
   void bypass(int index, ValueId to);
-  /// Gives `index` one more input and the output of the later node `from`, which is removed.
+  /// Gives `index` the output of the later node `from`, which is removed.
+  void take_output(int index, int from);
+  /// The same, and one more input.
   void absorb(int index, ValueId input, int from);
   /// Lets the node read what is left of values that are gone.
   void update_inputs(int index);
@@ -59,7 +61,7 @@ class Rewriter {
 /// Rewrites at node `index`; true if something changed.
 bool rewrite_patterns(Rewriter& rewriter, int index);
 
-/// Silu, HardSwish, HardSigmoid and Gelu from their parts, constants added to convolutions and matrix
+/// Silu, HardSwish, HardSigmoid, Mish and Gelu from their parts, constants added to convolutions and matrix
 /// products as their biases, MatMul of matrices as Gemm, ReduceMean over the image as GlobalAveragePool,
 /// Reshape to rows as Flatten, nothing that changes nothing, no dead nodes, shapes inferred with a dynamic
 /// batch. Computes the same but for rounding. What it makes of a file is on `budget`. canonical(canonical(g))

@@ -1,24 +1,21 @@
 /// Constant folding at import: chains of Shape, Gather, Concat and arithmetic that end in the shape of a
-/// Reshape, and weights that are computed from constants. The batch size is not known; kBatchSize stands for
-/// it and survives whatever moves it.
+/// Reshape, and weights that are computed from constants. The batch size is not known; batches() stand for it
+/// and survive whatever moves or multiplies them.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
 
+#include "converters.h"
+#include "folding.h"
 #include "importer.h"
+#include "moves.h"
 #include "octavo/graph/elementwise.h"
+#include "tensor_proto.h"
 
 namespace octavo::onnx_format {
-
-std::vector<std::int64_t> strides_of(const Shape& shape) {
-  std::vector<std::int64_t> strides(shape.size(), 1);
-  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-  return strides;
-}
 
 namespace {
 
@@ -61,8 +58,6 @@ Tensor take(const Tensor& source, const Shape& shape, std::int64_t offset,
   return result;
 }
 
-namespace {
-
 /// Sizes that a constant is to have: none negative, charged before anything is allocated. Dimensions are
 /// bounded one by one and together, also where one of them is zero: loops and strides may rely on it.
 Shape sizes(const NodeReader& reader, std::vector<std::int64_t> wanted, DType dtype) {
@@ -91,6 +86,19 @@ Tensor operand(const NodeReader& reader, int index) {
   return source.quant ? reader.real(index) : *source.tensor;
 }
 
+/// `source`, repeated along the dimensions where `shape` has more.
+Tensor spread(const NodeReader& reader, const Tensor& source, const Shape& shape) {
+  const Shape spread_shape = sizes(reader, shape, source.dtype());
+  const std::vector<std::int64_t> own = row_major(source.shape());
+  std::vector<std::int64_t> strides(spread_shape.size(), 0);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (source.shape()[i] != 1) strides[strides.size() - own.size() + i] = own[i];
+  }
+  return take(source, spread_shape, 0, strides);
+}
+
+namespace {
+
 Tensor fold_shape(NodeReader& reader) {
   const Symbol& source = reader.operand(0);
   Shape shape;
@@ -98,9 +106,17 @@ Tensor fold_shape(NodeReader& reader) {
     shape = constant->tensor->shape();
   } else {
     const auto* flow = std::get_if<Flow>(&source);
-    const ValueId id = flow ? flow->id : std::get<Integers>(source).id;
-    shape = reader.importer.graph().value(id).shape;
-    shape[0] = reader.importer.fixed_batch().value_or(kBatchSize);
+    const auto* integers = std::get_if<Integers>(&source);
+    const auto* wide = std::get_if<WideIntegers>(&source);
+    const ValueId id = flow ? flow->id : integers ? integers->id : wide->id;
+    const BatchView& view = flow ? flow->view : integers ? integers->view : wide->view;
+    shape = file_shape(reader.importer.graph().value(id).shape, view);
+    if (view.position) {
+      std::int64_t& images = shape[*view.position];
+      const std::optional<std::int64_t> fixed = reader.importer.fixed_batch();
+      if (images > kMostBatches || fixed > kMostBatches) throw Unsupported{"a batch of too many elements"};
+      images = fixed ? images * *fixed : batches(images);
+    }
   }
   const auto rank = static_cast<std::int64_t>(shape.size());
   const auto bound = [&](const char* name, std::int64_t otherwise) {
@@ -184,7 +200,7 @@ Tensor fold_slice(NodeReader& reader) {
   const Tensor data = operand(reader, 0);
   const SliceOperands operands = read_slice(reader, data.rank());
   Shape shape = data.shape();
-  std::vector<std::int64_t> strides = strides_of(shape);
+  std::vector<std::int64_t> strides = row_major(shape);
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < operands.axes.size(); ++i) {
     const auto axis = static_cast<std::size_t>(operands.axes[i]);
@@ -204,124 +220,24 @@ Tensor fold_slice(NodeReader& reader) {
   return take(data, sizes(reader, shape, data.dtype()), offset, strides);
 }
 
-/// Integer arithmetic on sizes. The batch passes through where it stays itself.
-std::int64_t compute(const NodeReader& reader, Op op, std::int64_t a, std::int64_t b) {
-  if (a == kBatchSize || b == kBatchSize) {
-    const std::int64_t other = a == kBatchSize ? b : a;
-    const bool first = a == kBatchSize;
-    const bool same = op == Op::kMul   ? other == 1
-                      : op == Op::kAdd ? other == 0
-                      : op == Op::kSub ? first && other == 0
-                                       : first && other == 1;
-    if (!same || other == kBatchSize) throw Unsupported{"computes with the size of the batch"};
-    return kBatchSize;
+/// To the size of the batch, a dimension of 1 stays as it is: it goes with any number of images.
+Tensor fold_expand(NodeReader& reader) {
+  const Tensor data = operand(reader, 0);
+  Shape wanted = reader.integers(1, /*batch=*/true);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (batches_in(wanted[i]) == 0) continue;
+    const std::size_t from_end = wanted.size() - i;
+    if (data.rank() > wanted.size() || (data.rank() >= from_end && data.dim(data.rank() - from_end) != 1))
+      throw Unsupported{"to the size of the batch, of more than one image"};
+    wanted[i] = 1;
   }
-  std::int64_t result = 0;
-  bool overflow = false;
-  switch (op) {
-    case Op::kAdd:
-      overflow = __builtin_add_overflow(a, b, &result);
-      break;
-    case Op::kSub:
-      overflow = __builtin_sub_overflow(a, b, &result);
-      break;
-    case Op::kMul:
-      overflow = __builtin_mul_overflow(a, b, &result);
-      break;
-    default:
-      overflow = b == 0 || (b == -1 && a == std::numeric_limits<std::int64_t>::min());
-      if (!overflow) result = a / b;
+  for (const std::int64_t size : wanted) {
+    if (size < 0) throw Unsupported{"to a size that is not known"};
   }
-  if (overflow) reader.fail("integers overflow, or are divided by 0");
-  return result;
-}
-
-template <typename T, typename Body>
-Tensor broadcast(const NodeReader& reader, const Tensor& a, const Tensor& b, const Body& body) {
-  const std::optional<Shape> shape = broadcast_shapes(a.shape(), b.shape());
-  if (!shape) {
-    reader.fail(fmt::format("shapes {} and {} do not broadcast", to_string(a.shape()), to_string(b.shape())));
-  }
-  const auto spread = [&](const Tensor& source) {
-    const Shape spread_shape = sizes(reader, *shape, source.dtype());
-    std::vector<std::int64_t> own = strides_of(source.shape());
-    std::vector<std::int64_t> strides(spread_shape.size(), 0);
-    for (std::size_t i = 0; i < own.size(); ++i) {
-      if (source.shape()[i] != 1) strides[strides.size() - own.size() + i] = own[i];
-    }
-    return take(source, spread_shape, 0, strides);
-  };
-  Tensor result = spread(a);
-  const Tensor right = spread(b);
-  const auto target = result.data<T>();
-  for (std::size_t i = 0; i < target.size(); ++i) target[i] = body(target[i], right.data<T>()[i]);
-  return result;
-}
-
-Tensor fold_binary(NodeReader& reader) {
-  const std::string& type = reader.node.op_type();
-  const Op op = type == "Add" ? Op::kAdd : type == "Sub" ? Op::kSub : type == "Mul" ? Op::kMul : Op::kDiv;
-  const Tensor a = operand(reader, 0);
-  const Tensor b = operand(reader, 1);
-  if (a.dtype() != b.dtype()) reader.fail("inputs of different types");
-  if (a.dtype() == DType::kFloat32)
-    return broadcast<float>(reader, a, b, [&](float x, float y) { return apply_binary(op, x, y); });
-  if (a.dtype() == DType::kInt64) {
-    return broadcast<std::int64_t>(reader, a, b,
-                                   [&](std::int64_t x, std::int64_t y) { return compute(reader, op, x, y); });
-  }
-  throw Unsupported{"constants of " + to_string(a.dtype())};
-}
-
-Tensor fold_unary(NodeReader& reader) {
-  Tensor result = operand(reader, 0);
-  // Of integers, floor is what they are.
-  if (result.dtype() != DType::kFloat32) throw Unsupported{"constants of " + to_string(result.dtype())};
-  const bool root = reader.node.op_type() == "Sqrt";
-  for (float& x : result.data<float>()) x = root ? std::sqrt(x) : std::floor(x);
-  return result;
-}
-
-Tensor fold_cast(NodeReader& reader) {
-  const Tensor source = operand(reader, 0);
-  const std::int64_t to = reader.attributes.integer("to", 0);
-  const DType wanted = to == onnx::TensorProto::FLOAT ? DType::kFloat32
-                       : to == onnx::TensorProto::INT64
-                           ? DType::kInt64
-                           : throw Unsupported{"to another type than float32 or int64"};
-  if (source.dtype() == wanted) return source;
-  Tensor result = result_of(reader, source.shape(), wanted);
-  const auto copy = [&](auto values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (wanted == DType::kInt64) {
-        // Beyond 2^62 no size makes sense, and the conversion would not be defined.
-        if (!(std::abs(static_cast<double>(values[i])) < 0x1p62)) reader.fail("a number out of range");
-        result.data<std::int64_t>()[i] = static_cast<std::int64_t>(values[i]);
-      } else {
-        if (static_cast<std::int64_t>(values[i]) == kBatchSize)
-          throw Unsupported{"computes with the size of the batch"};
-        result.data<float>()[i] = static_cast<float>(values[i]);
-      }
-    }
-  };
-  switch (source.dtype()) {
-    case DType::kFloat32:
-      copy(source.data<float>());
-      break;
-    case DType::kInt64:
-      copy(source.data<std::int64_t>());
-      break;
-    case DType::kInt32:
-      copy(source.data<std::int32_t>());
-      break;
-    case DType::kUInt8:
-      copy(source.data<std::uint8_t>());
-      break;
-    case DType::kInt8:
-      copy(source.data<std::int8_t>());
-      break;
-  }
-  return result;
+  const auto shape = broadcast_shapes(data.shape(), wanted);
+  if (!shape)
+    reader.fail(fmt::format("{} does not expand to {}", to_string(data.shape()), to_string(wanted)));
+  return spread(reader, data, *shape);
 }
 
 Tensor fold_constant_of_shape(NodeReader& reader) {
@@ -329,7 +245,12 @@ Tensor fold_constant_of_shape(NodeReader& reader) {
   if (const onnx::TensorProto* proto = reader.attributes.tensor("value"))
     value = reader.importer.read(*proto, reader.what);
   if (value.size() != 1) reader.fail("a value of more than one element");
-  const Shape shape = sizes(reader, reader.integers(0), value.dtype());
+  std::vector<std::int64_t> wanted = reader.integers(0, /*batch=*/true);
+  // The same for each image: one goes with any number of them.
+  if (!wanted.empty() && batches_in(wanted[0]) > 0) wanted[0] = 1;
+  if (std::ranges::any_of(wanted, [](std::int64_t size) { return batches_in(size) > 0; }))
+    throw Unsupported{"of a size that depends on the batch"};
+  const Shape shape = sizes(reader, std::move(wanted), value.dtype());
   return take(value, shape, 0, std::vector<std::int64_t>(shape.size(), 0));
 }
 
@@ -397,7 +318,7 @@ void fold_transpose(NodeReader& reader) {
   bool sane = sorted.size() == shape.size();
   for (std::size_t i = 0; sane && i < sorted.size(); ++i) sane = sorted[i] == static_cast<std::int64_t>(i);
   if (!sane) reader.fail("perm does not name each dimension once");
-  const std::vector<std::int64_t> own = strides_of(shape);
+  const std::vector<std::int64_t> own = row_major(shape);
   Shape result;
   std::vector<std::int64_t> strides;
   for (const std::int64_t from : permutation) {
@@ -415,12 +336,12 @@ void fold_transpose(NodeReader& reader) {
   reader.define(std::move(moved));
 }
 
-using Fold = Tensor (*)(NodeReader&);
-
 Fold find_fold(const std::string& type) {
-  if (type == "Add" || type == "Sub" || type == "Mul" || type == "Div") return fold_binary;
-  if (type == "Sqrt" || type == "Floor") return fold_unary;
-  if (type == "Cast") return fold_cast;
+  if (const Fold arithmetic = find_arithmetic_fold(type)) return arithmetic;
+  if (const Fold indices = find_index_fold(type)) return indices;
+  if (const Fold layer = find_layer_fold(type)) return layer;
+  if (const Fold series = find_series_fold(type)) return series;
+  if (type == "Expand") return fold_expand;
   if (type == "Concat") return fold_concat;
   if (type == "ConstantOfShape") return fold_constant_of_shape;
   if (type == "Gather") return fold_gather;

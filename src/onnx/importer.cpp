@@ -1,32 +1,45 @@
 #include "importer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
-#include <span>
 #include <string_view>
 
-#include "canonical.h"
+#include "converters.h"
 #include "external_data.h"
-#include "import.h"
 #include "octavo/core/error.h"
-#include "octavo/core/file.h"
 #include "octavo/core/finite.h"
-#include "octavo/onnx/onnx.h"
+#include "quantization.h"
 #include "tensor_proto.h"
 
-namespace octavo {
-namespace onnx_format {
+namespace octavo::onnx_format {
 
-Importer::Importer(const ModelFile& file, std::string where, std::filesystem::path folder, WorkBudget& budget)
+namespace {
+
+std::string counted_dimensions(const onnx::TensorShapeProto& shape) {
+  std::vector<std::string> sizes;
+  for (const auto& dim : shape.dim()) {
+    const std::string name = dim.dim_param().empty() ? "?" : printable(dim.dim_param());
+    sizes.push_back(dim.has_dim_value() ? std::to_string(dim.dim_value()) : name);
+    if (sizes.size() == 8) break;
+  }
+  return fmt::format("[{}]", fmt::join(sizes, ", "));
+}
+
+}  // namespace
+
+Importer::Importer(const ModelFile& file, std::string where, DataFolders folders, WorkBudget& budget,
+                   ImportOptions options)
     : file_(file),
       model_(file.model()),
       proto_(model_.graph()),
       where_(std::move(where)),
-      folder_(std::move(folder)),
-      budget_(budget) {}
+      folders_(std::move(folders)),
+      options_(std::move(options)),
+      budget_(budget),
+      nodes_(model_, where_, budget) {}
 
 const Symbol* Importer::find(const std::string& name) const {
   const auto found = symbols_.find(name);
@@ -37,11 +50,6 @@ void Importer::define(const std::string& name, Symbol symbol) {
   symbols_.insert_or_assign(name, std::move(symbol));
 }
 
-int Importer::readers(const std::string& name) const {
-  const auto found = readers_.find(name);
-  return found == readers_.end() ? 0 : found->second;
-}
-
 bool Importer::read_as_same_integers(const std::string& name) {
   const auto [known, is_new] = same_integers_.try_emplace(name, false);
   if (is_new) known->second = compare_integer_readers(name);
@@ -49,9 +57,8 @@ bool Importer::read_as_same_integers(const std::string& name) {
 }
 
 bool Importer::compare_integer_readers(const std::string& name) {
-  const auto found = quantize_readers_.find(name);
-  if (found == quantize_readers_.end() || static_cast<int>(found->second.size()) != readers(name))
-    return false;
+  const std::vector<const onnx::NodeProto*>& all = nodes_.quantize_readers(name);
+  if (all.empty() || static_cast<int>(all.size()) != readers(name)) return false;
   const auto same = [&](const onnx::NodeProto& a, const onnx::NodeProto& b, int index) {
     const auto input = [&](const onnx::NodeProto& node) {
       return index < node.input_size() ? node.input(index) : std::string();
@@ -65,9 +72,8 @@ bool Importer::compare_integer_readers(const std::string& name) {
     budget_.work(second->tensor->size_bytes());
     return *first->tensor == *second->tensor;
   };
-  return std::ranges::all_of(found->second, [&](const onnx::NodeProto* node) {
-    return same(*found->second[0], *node, 1) && same(*found->second[0], *node, 2);
-  });
+  return std::ranges::all_of(
+      all, [&](const onnx::NodeProto* node) { return same(*all[0], *node, 1) && same(*all[0], *node, 2); });
 }
 
 void Importer::annotate(const Integers& integers) {
@@ -79,16 +85,16 @@ void Importer::annotate(const Integers& integers) {
 
 Tensor Importer::read(const onnx::TensorProto& proto, const std::string& what) {
   if (!is_external(proto)) return read_tensor(proto, what);
-  return read_external_tensor(proto, folder_, what, budget_);
+  return read_external_tensor(proto, folders_, what, budget_);
 }
 
-Tensor Importer::read_initializer(int index, const std::string& what) {
-  const onnx::TensorProto& proto = proto_.initializer(index);
-  const std::optional<Extent>& raw = file_.raw_data(index);
-  if (!raw || is_external(proto)) return read(proto, what);
-  Tensor tensor = tensor_of_size(proto, raw->size, what);
-  file_.read(*raw, tensor.raw());
-  return tensor;
+Tensor Importer::read(const StoredTensor& stored, const std::string& what) {
+  if (stored.sparse) return read_sparse(*stored.sparse, what);
+  const onnx::TensorProto& proto = *stored.dense;
+  if (!stored.initializer || !file_.raw_data(*stored.initializer) || is_external(proto))
+    return read(proto, what);
+  const Extent& raw = *file_.raw_data(*stored.initializer);
+  return tensor_from_raw(read_type(proto, what), raw.size, what, [&](std::byte* to) { file_.read(raw, to); });
 }
 
 Tensor Importer::take(const Constant& constant) const {
@@ -148,135 +154,147 @@ ValueId Importer::add_constant(const std::string& wanted, Made made) {
 }
 
 void Importer::read_opset() {
-  for (const onnx::OperatorSetIdProto& entry : model_.opset_import()) {
-    if (entry.domain().empty() || entry.domain() == "ai.onnx") opset_ = entry.version();
-  }
-  if (opset_ < 7 || opset_ > 17) {
-    throw Error(ErrorCode::kUnsupported, where_, fmt::format("ONNX opset {}; expected 7 to 17", opset_));
-  }
-}
-
-void Importer::read_initializers() {
-  if (proto_.sparse_initializer_size() > 0) {
-    throw Error(ErrorCode::kUnsupported, where_, "sparse initializers; expected dense ones");
-  }
-  for (const onnx::TensorProto& tensor : proto_.initializer()) {
-    if (!makers_.emplace(tensor.name(), -1).second) {
-      throw Error(ErrorCode::kBadInput, where_,
-                  fmt::format("two initializers are named '{}'", printable(tensor.name())));
-    }
+  opset_ = standard_opset(model_.opset_import(), 0);
+  // Later ones are read operator by operator: what changed shows in a node's operands and attributes.
+  if (opset_ < 7) {
+    throw Error(ErrorCode::kUnsupported, where_, fmt::format("ONNX opset {}; expected 7 or later", opset_));
   }
 }
 
-void Importer::read_input() {
-  const onnx::ValueInfoProto* input = nullptr;
-  for (const onnx::ValueInfoProto& candidate : proto_.input()) {
-    // Up to IR version 3, initializers are inputs too.
-    if (makers_.contains(candidate.name())) continue;
-    if (input) {
-      throw Error(ErrorCode::kUnsupported, where_,
-                  fmt::format("inputs '{}' and '{}'; expected one", printable(input->name()),
-                              printable(candidate.name())));
+/// What ArgMax chooses a class from, if that is what makes `output`, by way of Cast, Identity or Squeeze too;
+/// else `output` itself. Whoever evaluates chooses the class, and wants the numbers.
+std::string Importer::without_arg_max(const std::string& output) const {
+  std::string name = output;
+  for (int step = 0; step < nodes_.size(); ++step) {  // More would be a cycle.
+    const NodeTable::Maker* maker = nodes_.maker(name);
+    if (!maker || maker->kind != NodeTable::Maker::Kind::kNode) return output;
+    const onnx::NodeProto& node = nodes_.node(maker->index);
+    if (node.input_size() == 0) return output;
+    if (node.op_type() == "ArgMax") {
+      AttributeReader attributes(node, where_);
+      const std::int64_t axis = attributes.integer("axis", 0);
+      return axis == 1 || axis == -1 ? node.input(0) : output;
     }
-    input = &candidate;
+    if (node.op_type() != "Cast" && node.op_type() != "Identity" && node.op_type() != "Squeeze")
+      return output;
+    name = node.input(0);
   }
-  if (!input || input->name().empty()) throw Error(ErrorCode::kBadInput, where_, "has no input");
-
-  const std::string what = fmt::format("{}: input '{}'", where_, printable(input->name()));
-  if (!input->type().has_tensor_type()) throw Error(ErrorCode::kUnsupported, what, "is not a tensor");
-  const onnx::TypeProto_Tensor& type = input->type().tensor_type();
-  if (type.elem_type() != onnx::TensorProto::FLOAT)
-    throw Error(ErrorCode::kUnsupported, what, "is not float32");
-  if (!type.has_shape() || type.shape().dim_size() != 4) {
-    throw Error(ErrorCode::kUnsupported, what,
-                fmt::format("expected the dimensions [N, C, H, W], got {}", type.shape().dim_size()));
-  }
-  Shape shape{kDynamic};
-  constexpr std::int64_t kLargest = std::int64_t{1} << 20;
-  for (int i = 1; i < 4; ++i) {
-    const auto& dim = type.shape().dim(i);
-    if (!dim.has_dim_value()) {
-      throw Error(ErrorCode::kUnsupported, what,
-                  fmt::format("dimension {} is not fixed; only the batch may vary", i));
-    }
-    if (dim.dim_value() < 1 || dim.dim_value() > kLargest) {
-      throw Error(ErrorCode::kBadInput, what,
-                  fmt::format("dimension {} is {}; expected 1 to {}", i, dim.dim_value(), kLargest));
-    }
-    shape.push_back(dim.dim_value());
-  }
-  if (type.shape().dim(0).dim_value() > 0) fixed_batch_ = type.shape().dim(0).dim_value();
-  makers_.emplace(input->name(), -1);
-  graph_.input = add_value(input->name(), std::move(shape));
-  define(input->name(), Flow{.id = graph_.input});
+  return output;
 }
 
-void Importer::find_live_nodes() {
-  for (int i = 0; i < proto_.node_size(); ++i) {
-    for (const std::string& output : proto_.node(i).output()) {
-      if (output.empty()) continue;
-      if (!makers_.emplace(output, i).second) {
-        throw Error(ErrorCode::kBadInput, where_,
-                    fmt::format("tensor '{}' is made twice", printable(output)));
+void Importer::read_stored(const std::string& name, const StoredTensor& stored) {
+  const std::string what = fmt::format("{}: initializer '{}'", where_, printable(name));
+  try {
+    const onnx::TensorProto& proto = stored.sparse ? stored.sparse->values() : *stored.dense;
+    define(name, Constant{name, std::make_shared<Tensor>(read(stored, what)), {}, proto.data_type()});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnsupported) throw;
+    // It begins with the tensor's place, or with the file's where all of the file is at fault.
+    const std::string text = error.what();
+    const std::string problem = text.substr((text.starts_with(what) ? what : where_).size() + 2);
+    note_unsupported(fmt::format("initializer '{}'", printable(name)), problem);
+    define(name, Poison{});
+  }
+}
+
+/// The node that has to be converted before `name` means something. Stored tensors are read here.
+std::optional<int> Importer::wanted_node(const std::string& name) {
+  const NodeTable::Maker* maker = nodes_.maker(name);
+  if (!maker) return std::nullopt;
+  if (maker->kind == NodeTable::Maker::Kind::kStored && !find(name))
+    read_stored(name, nodes_.stored(maker->index));
+  if (maker->kind != NodeTable::Maker::Kind::kNode) return std::nullopt;
+  const State& state = states_[static_cast<std::size_t>(maker->index)];
+  return state == State::kNew ? std::optional(maker->index) : std::nullopt;
+}
+
+/// Converts a node behind those that it reads: files should have nodes in order; some have not, and what the
+/// branch of an If reads shows when it is entered. Of a cycle, convert() says what it reads too early.
+void Importer::make(int first) {
+  struct Visit {
+    int node, next_input;
+  };
+  std::vector<Visit> open;
+  const auto begin = [&](int node) {
+    states_[static_cast<std::size_t>(node)] = State::kOpen;
+    open.push_back({node, 0});
+  };
+  begin(first);
+  while (!open.empty()) {
+    Visit& visit = open.back();
+    const onnx::NodeProto& node = nodes_.node(visit.node);
+    if (visit.next_input < node.input_size()) {
+      // An If gives way to what makes its outputs in the branch: asked for again, there is more to do.
+      if (const std::optional<int> wanted = wanted_node(node.input(visit.next_input))) {
+        begin(*wanted);
+      } else {
+        ++visit.next_input;
       }
-    }
-  }
-  live_.assign(static_cast<std::size_t>(proto_.node_size()), false);
-  std::vector<std::string> pending{proto_.output(0).name()};
-  ++readers_[proto_.output(0).name()];
-  while (!pending.empty()) {
-    const auto maker = makers_.find(pending.back());
-    pending.pop_back();
-    if (maker == makers_.end() || maker->second < 0 || live_[static_cast<std::size_t>(maker->second)])
       continue;
-    live_[static_cast<std::size_t>(maker->second)] = true;
-    const onnx::NodeProto& node = proto_.node(maker->second);
-    if (node.op_type() == "QuantizeLinear" && node.input_size() > 0)
-      quantize_readers_[node.input(0)].push_back(&node);
-    for (const std::string& input : node.input()) {
-      if (input.empty()) continue;
-      ++readers_[input];
-      pending.push_back(input);
     }
+    const int done = visit.node;
+    open.pop_back();
+    convert(done);
+    states_.resize(static_cast<std::size_t>(nodes_.size()), State::kNew);
+    states_[static_cast<std::size_t>(done)] = State::kDone;
   }
-  std::unordered_set<std::string> needed;
-  for (const auto& [name, count] : readers_) needed.insert(name);
-  for (int i = 0; i < proto_.initializer_size(); ++i) {
-    const onnx::TensorProto& proto = proto_.initializer(i);
-    if (!needed.contains(proto.name())) continue;
-    const std::string what = fmt::format("{}: initializer '{}'", where_, printable(proto.name()));
-    try {
-      define(proto.name(), Constant{proto.name(), std::make_shared<Tensor>(read_initializer(i, what)), {}});
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kUnsupported) throw;
-      unsupported_.push_back(std::string(error.what()).substr(where_.size() + 2));
-      define(proto.name(), Poison{});
-    }
+}
+
+void Importer::make_live() {
+  nodes_.find_live(output_);
+  const int written = nodes_.size();
+  states_.assign(static_cast<std::size_t>(written), State::kNew);
+  for (int i = 0; i < written; ++i) {
+    if (nodes_.live(i) && states_[static_cast<std::size_t>(i)] == State::kNew) make(i);
   }
+  while (const std::optional<int> last = wanted_node(output_)) make(*last);
 }
 
 std::string Importer::missing_tensor(const std::string& name) const {
   const std::string shown = printable(name);
-  return makers_.contains(name)
-             ? fmt::format("reads '{}' before it is made; expected nodes in order, without cycles", shown)
-             : fmt::format("reads '{}', which no node, input or initializer makes", shown);
+  return nodes_.maker(name) ? fmt::format("reads '{}' before it is made; expected no cycles", shown)
+                            : fmt::format("reads '{}', which no node, input or initializer makes", shown);
+}
+
+void Importer::note_unsupported(const std::string& subject, const std::string& problem) {
+  const auto [known, is_new] = refusals_.try_emplace(problem, unsupported_.size());
+  if (is_new) unsupported_.push_back({.first = subject, .problem = problem});
+  ++unsupported_[known->second].count;
 }
 
 void Importer::note_unsupported(const onnx::NodeProto& node, const std::string& reason) {
-  const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
-  unsupported_.push_back(fmt::format("'{}' ({}{}, opset {}{}{})", printable(node.name()),
-                                     standard ? std::string() : printable(node.domain()) + "::",
-                                     printable(node.op_type()), opset_, reason.empty() ? "" : ": ", reason));
+  note_unsupported(
+      fmt::format("'{}'", printable(node.name())),
+      fmt::format("{}{}, opset {}{}{}", is_standard(node) ? std::string() : printable(node.domain()) + "::",
+                  printable(node.op_type()), opset_, reason.empty() ? "" : ": ", reason));
 }
 
-void Importer::convert(const onnx::NodeProto& node) {
+/// Puts the nodes of the branch that is taken in place of an If. Throws Unsupported if that is not known.
+void Importer::enter_branch(int index) {
+  const onnx::NodeProto& node = nodes_.node(index);
+  const auto* condition = std::get_if<Constant>(find(node.input(0)));
+  if (!condition) throw Unsupported{"a condition that depends on the image"};
+  const Tensor& value = *condition->tensor;
+  if (value.size() != 1 || value.dtype() != DType::kUInt8 || condition->quant)
+    throw Unsupported{"a condition that is not one boolean"};
+  const std::string_view taken = value.data<std::uint8_t>()[0] != 0 ? "then_branch" : "else_branch";
+  for (const onnx::AttributeProto& attribute : node.attribute()) {
+    if (attribute.name() == taken && attribute.has_g()) return nodes_.enter(index, attribute.g());
+  }
+  throw Unsupported{fmt::format("without attribute '{}'", taken)};
+}
+
+void Importer::convert(int index) {
+  const onnx::NodeProto& node = nodes_.node(index);
+  opset_ = nodes_.opset(index);
   const std::string what =
       fmt::format("{}: node '{}' ({})", where_, printable(node.name()), printable(node.op_type()));
   if (node.output_size() == 0 || node.output(0).empty())
     throw Error(ErrorCode::kBadInput, what, "has no output");
-  const Converter converter = find_converter(node);
-  bool poisoned = converter == nullptr;
-  if (!converter) note_unsupported(node, "");
+  const bool branches = is_standard(node) && node.op_type() == "If" && node.input_size() == 1;
+  const Converter converter = branches ? nullptr : find_converter(node);
+  bool poisoned = !branches && converter == nullptr;
+  if (poisoned) note_unsupported(node, "");
   for (const std::string& input : node.input()) {
     if (input.empty()) continue;
     const Symbol* symbol = find(input);
@@ -285,6 +303,7 @@ void Importer::convert(const onnx::NodeProto& node) {
   }
   if (!poisoned) {
     try {
+      if (branches) return enter_branch(index);
       const std::string name =
           node.name().empty() ? fmt::format("{}_{}", node.op_type(), graph_.nodes.size()) : node.name();
       NodeReader reader(*this, node, node_names_.take(name));
@@ -302,8 +321,54 @@ void Importer::convert(const onnx::NodeProto& node) {
   }
 }
 
+/// The batch of one image that a file fixes, first again; kNoValue where there may be more images.
+ValueId Importer::batch_first(const Flow& flow) {
+  if (fixed_batch_ != 1) return kNoValue;
+  Shape file = file_shape(graph_.value(flow.id).shape, flow.view);
+  // A row of classes, without a batch.
+  if (file.size() == 1 && !flow.view.position) return flow.id;
+  if (file.empty() || file[0] != 1) return kNoValue;
+  const ValueId id = add_value(graph_.value(flow.id).name + "_batch", value_shape(file, {}));
+  Node node{.name = node_names_.take(graph_.value(id).name),
+            .op = Op::kReshape,
+            .inputs = {flow.id},
+            .output = id,
+            .attributes = ReshapeAttributes{graph_.value(id).shape}};
+  graph_.nodes.push_back(std::move(node));
+  return id;
+}
+
+/// The output that is asked for, the only one, or the only one that can be [N, classes] by its rank.
+std::string Importer::choose_output() const {
+  std::vector<std::string> shown;
+  std::vector<std::string> of_two_dimensions;
+  for (const onnx::ValueInfoProto& output : proto_.output()) {
+    if (output.name() == options_.output && !options_.output.empty()) return output.name();
+    const auto& type = output.type().tensor_type();
+    const bool known = output.type().has_tensor_type() && type.has_shape();
+    if (known && type.shape().dim_size() == 2) of_two_dimensions.push_back(output.name());
+    shown.push_back(fmt::format("'{}'", printable(output.name())));
+    if (known) shown.back() += " of " + counted_dimensions(type.shape());
+  }
+  constexpr std::size_t kMostShown = 20;
+  if (shown.size() > kMostShown) {
+    shown.resize(kMostShown);
+    shown.emplace_back("...");
+  }
+  if (!options_.output.empty()) {
+    throw Error(ErrorCode::kUsage, where_,
+                fmt::format("has no output '{}'; expected one of {}", printable(options_.output),
+                            fmt::join(shown, ", ")));
+  }
+  if (proto_.output_size() == 1) return proto_.output(0).name();
+  if (of_two_dimensions.size() == 1) return of_two_dimensions[0];
+  throw Error(ErrorCode::kUnsupported, where_,
+              fmt::format("{} outputs; expected one, or the name of one that is [N, classes] (--output): {}",
+                          proto_.output_size(), fmt::join(shown, ", ")));
+}
+
 void Importer::read_output() {
-  const std::string& name = proto_.output(0).name();
+  const std::string& name = output_;
   const Symbol* symbol = find(name);
   if (!symbol) {
     throw Error(ErrorCode::kBadInput, where_, fmt::format("nothing makes the output '{}'", printable(name)));
@@ -314,32 +379,48 @@ void Importer::read_output() {
     throw Error(ErrorCode::kUnsupported, where_,
                 fmt::format("output '{}' is not a float tensor computed from the input", printable(name)));
   }
-  graph_.output = flow->id;
-  Value& value = graph_.value(flow->id);
-  if (value.name != name) value.name = unique_value_name(name);
   if (!flow->dequantized) float_readers_.push_back({flow->id, name, "output"});
+  graph_.output = flow->view.plain() ? flow->id : batch_first(*flow);
+  if (graph_.output == kNoValue) {
+    note_unsupported(fmt::format("output '{}'", printable(name)), describe(flow->view));
+    return;
+  }
+  Value& value = graph_.value(graph_.output);
+  if (value.name != name) value.name = unique_value_name(name);
 }
 
 void Importer::check_float_readers() {
   for (const FloatReader& reader : float_readers_) {
     const Value& value = graph_.value(reader.id);
     if (!value.quant) continue;
-    unsupported_.push_back(
-        fmt::format("'{}' ({}, opset {}: reads '{}' in float while another node reads it quantized)",
-                    printable(reader.node), printable(reader.op), opset_, printable(value.name)));
+    note_unsupported(fmt::format("'{}'", printable(reader.node)),
+                     fmt::format("{}, opset {}: reads '{}' in float while another node reads it quantized",
+                                 printable(reader.op), opset_, printable(value.name)));
   }
 }
 
 void Importer::report_unsupported() const {
   if (unsupported_.empty()) return;
+  // Every kind is named, with the first that is of it; a hostile file may have as many as nodes.
   constexpr std::size_t kMostShown = 50;
-  const auto shown = std::span(unsupported_).first(std::min(kMostShown, unsupported_.size()));
-  const std::string more = shown.size() < unsupported_.size()
-                               ? fmt::format(", and {} more", unsupported_.size() - shown.size())
-                               : "";
+  std::vector<std::string> shown;
+  int count = 0;
+  bool dynamic = false;
+  for (const Refusal& refusal : unsupported_) {
+    count += refusal.count;
+    dynamic = dynamic || refusal.problem.starts_with("DynamicQuantizeLinear,");
+    if (shown.size() == kMostShown) continue;
+    shown.push_back(refusal.count == 1 ? fmt::format("{} ({})", refusal.first, refusal.problem)
+                                       : fmt::format("{} and {} more ({})", refusal.first, refusal.count - 1,
+                                                     refusal.problem));
+  }
+  if (shown.size() < unsupported_.size())
+    shown.push_back(fmt::format("and {} kinds more", unsupported_.size() - shown.size()));
   throw Error(ErrorCode::kUnsupported, where_,
-              fmt::format("{} unsupported: {}{}; expected {}", unsupported_.size(), fmt::join(shown, ", "),
-                          more, supported_operators()));
+              fmt::format("{} unsupported: {}; {}", count, fmt::join(shown, ", "),
+                          dynamic ? "expected the float model that this one was quantized from, at run time, "
+                                    "image by image (octavo ptq quantizes it ahead)"
+                                  : "expected operators that docs/onnx.md lists"));
 }
 
 Graph Importer::run() {
@@ -353,55 +434,14 @@ Graph Importer::run() {
     }
   }
   if (proto_.output_size() == 0) throw Error(ErrorCode::kBadInput, where_, "has no output");
-  if (proto_.output_size() > 1) {
-    throw Error(ErrorCode::kUnsupported, where_,
-                fmt::format("{} outputs; expected one", proto_.output_size()));
-  }
-  read_initializers();
   read_input();
-  find_live_nodes();
-  for (int i = 0; i < proto_.node_size(); ++i) {
-    if (live_[static_cast<std::size_t>(i)]) convert(proto_.node(i));
-  }
+  output_ = without_arg_max(choose_output());
+  make_live();
+  opset_ = standard_opset(model_.opset_import(), 0);
   read_output();
   check_float_readers();
   report_unsupported();
   return std::move(graph_);
 }
 
-}  // namespace onnx_format
-
-Graph onnx_format::import_model(const ModelFile& file, const std::string& where,
-                                const std::filesystem::path& folder, WorkBudget& budget) {
-  budget.add_file(file.size());
-  try {
-    return to_stored_form(Importer(file, where, folder, budget).run(), &budget);
-  } catch (const Error& error) {
-    // What a shape or a graph says of itself does not name the file.
-    if (std::string_view(error.what()).starts_with(where)) throw;
-    throw Error(error.code(), where, error.what());
-  }
-}
-
-Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where) {
-  onnx_format::WorkBudget budget(where);
-  return onnx_format::import_model(onnx_format::ModelFile(bytes, where), where, {}, budget);
-}
-
-Graph load_onnx(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  onnx_format::WorkBudget budget(path.string());
-  const auto import = [&](const onnx_format::ModelFile& file) {
-    return onnx_format::import_model(file, path.string(), folder, budget);
-  };
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-    // What cannot be read at any place, such as a pipe.
-    const std::vector<std::byte> bytes = read_file(path, std::numeric_limits<std::int32_t>::max());
-    return import(onnx_format::ModelFile(bytes, path.string()));
-  }
-  return import(onnx_format::ModelFile(path));
-}
-
-}  // namespace octavo
+}  // namespace octavo::onnx_format

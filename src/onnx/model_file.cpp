@@ -1,10 +1,12 @@
 #include "model_file.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/stubs/logging.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -15,136 +17,107 @@
 namespace octavo::onnx_format {
 namespace {
 
+namespace io = google::protobuf::io;
+using google::protobuf::internal::WireFormatLite;
+
 /// The bytes are not those of messages within messages.
 struct Malformed {};
 
-/// Protocol buffers' wire format: https://protobuf.dev/programming-guides/encoding
-enum WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-
-void append_varint(std::uint64_t value, std::string& to) {
-  for (; value >= 0x80; value >>= 7) to += static_cast<char>(value | 0x80);
-  to += static_cast<char>(value);
-}
-
-/// Reads forward, through a small window.
-class Cursor {
+/// A file as protobuf's readers want it; what they skip is not read.
+class FileStream final : public io::CopyingInputStream {
  public:
-  Cursor(const ReadAt& read_at, std::uint64_t size) : read_at_(read_at), size_(size) {}
+  FileStream(const ReadAt& read_at, std::uint64_t size) : read_at_(read_at), size_(size) {}
 
-  std::uint64_t position() const { return position_; }
-
-  std::uint64_t varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const std::uint64_t byte = next();
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    throw Malformed{};
-  }
-  void skip(std::uint64_t count) {
-    check(count);
+  int Read(void* buffer, int size) override {
+    const std::uint64_t count = std::min<std::uint64_t>(static_cast<std::uint64_t>(size), size_ - position_);
+    read_at_(position_, {static_cast<std::byte*>(buffer), static_cast<std::size_t>(count)});
     position_ += count;
+    return static_cast<int>(count);
   }
-  void copy(std::uint64_t count, std::string& to) {
-    check(count);
-    const std::size_t before = to.size();
-    to.resize(before + count);
-    read_at_(position_, std::as_writable_bytes(std::span(to).subspan(before)));
-    position_ += count;
+  int Skip(int count) override {
+    const std::uint64_t skipped =
+        std::min<std::uint64_t>(static_cast<std::uint64_t>(count), size_ - position_);
+    position_ += skipped;
+    return static_cast<int>(skipped);
   }
 
  private:
-  void check(std::uint64_t count) const {
-    if (count > size_ - position_) throw Malformed{};
-  }
-  std::uint8_t next() {
-    check(1);
-    if (position_ < begin_ || position_ - begin_ >= window_.size()) {
-      begin_ = position_;
-      window_.resize(std::min<std::uint64_t>(kWindow, size_ - begin_));
-      read_at_(begin_, window_);
-    }
-    return static_cast<std::uint8_t>(window_[position_++ - begin_]);
-  }
-
-  static constexpr std::uint64_t kWindow = 4096;
   const ReadAt& read_at_;
   std::uint64_t size_;
   std::uint64_t position_ = 0;
-  std::uint64_t begin_ = 0;  ///< Of the window.
-  std::vector<std::byte> window_;
 };
 
 /// Copies a model without the raw_data of the graph's initializers, and notes where those are.
 class Outline {
  public:
+  /// `raw` gets an entry for each initializer; `size` is below 2^31. Throws Malformed.
   Outline(const ReadAt& read_at, std::uint64_t size, std::vector<std::optional<Extent>>& raw)
-      : cursor_(read_at, size), raw_(raw) {
-    text_ = message(Message::kModel, size);
+      : file_(read_at, size), stream_(&file_, kBlock), from_(&stream_), raw_(raw) {
+    from_.PushLimit(static_cast<int>(size));  // So that no nested message is taken for a longer one.
+    io::StringOutputStream target(&text_);
+    io::CodedOutputStream to(&target);
+    copy_message(Message::kModel, to);
   }
   const std::string& text() const { return text_; }
 
  private:
   enum class Message : std::uint8_t { kModel, kGraph, kTensor };
+  static constexpr int kBlock = 16384;  // Bytes read at once.
 
-  /// The fields of a message that ends at `end`.
-  std::string message(Message kind, std::uint64_t end) {
-    std::string fields;
-    while (cursor_.position() < end) {
-      const std::uint64_t tag = cursor_.varint();
-      const std::uint64_t number = tag >> 3;
-      if (tag > std::numeric_limits<std::uint32_t>::max()) throw Malformed{};
-      switch (tag & 7) {
-        case kVarint:
-          append_varint(tag, fields);
-          append_varint(cursor_.varint(), fields);
-          break;
-        case kFixed64:
-          append_varint(tag, fields);
-          cursor_.copy(8, fields);
-          break;
-        case kFixed32:
-          append_varint(tag, fields);
-          cursor_.copy(4, fields);
-          break;
-        case kBytes:
-          bytes(kind, number, end, fields);
-          break;
-        default:
-          throw Malformed{};
+  /// The fields of a message that ends where the stream or its limit does.
+  void copy_message(Message kind, io::CodedOutputStream& to) {
+    while (const std::uint32_t tag = from_.ReadTag()) {
+      if (WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+        copy_bytes(kind, tag, to);
+      } else if (!WireFormatLite::SkipField(&from_, tag, &to)) {
+        throw Malformed{};
       }
     }
-    if (cursor_.position() > end) throw Malformed{};
-    return fields;
+    if (from_.BytesUntilLimit() != 0 || !from_.ConsumedEntireMessage()) throw Malformed{};
   }
 
-  void bytes(Message kind, std::uint64_t number, std::uint64_t end, std::string& fields) {
-    const std::uint64_t size = cursor_.varint();
-    if (cursor_.position() > end || size > end - cursor_.position()) throw Malformed{};
-    const std::uint64_t tag = number << 3 | kBytes;
-    const auto nested = [&](Message inner) {
-      const std::string content = message(inner, cursor_.position() + size);
-      append_varint(tag, fields);
-      append_varint(content.size(), fields);
-      fields += content;
-    };
+  void copy_bytes(Message kind, std::uint32_t tag, io::CodedOutputStream& to) {
+    const int number = WireFormatLite::GetTagFieldNumber(tag);
+    int size = 0;
+    if (!from_.ReadVarintSizeAsInt(&size)) throw Malformed{};
     if (kind == Message::kModel && number == onnx::ModelProto::kGraphFieldNumber) {
-      nested(Message::kGraph);
+      copy_nested(Message::kGraph, tag, size, to);
     } else if (kind == Message::kGraph && number == onnx::GraphProto::kInitializerFieldNumber) {
       raw_.emplace_back();
-      nested(Message::kTensor);
+      copy_nested(Message::kTensor, tag, size, to);
     } else if (kind == Message::kTensor && number == onnx::TensorProto::kRawDataFieldNumber) {
-      raw_.back() = Extent{.offset = cursor_.position(), .size = size};
-      cursor_.skip(size);
+      raw_.back() = Extent{.offset = static_cast<std::uint64_t>(from_.CurrentPosition()),
+                           .size = static_cast<std::uint64_t>(size)};
+      if (!from_.Skip(size)) throw Malformed{};
     } else {
-      append_varint(tag, fields);
-      append_varint(size, fields);
-      cursor_.copy(size, fields);
+      std::string content;
+      if (!from_.ReadString(&content, size)) throw Malformed{};
+      append(tag, content, to);
     }
   }
 
-  Cursor cursor_;
+  void copy_nested(Message kind, std::uint32_t tag, int size, io::CodedOutputStream& to) {
+    std::string content;
+    {
+      const io::CodedInputStream::Limit limit = from_.PushLimit(size);
+      if (from_.BytesUntilLimit() != size) throw Malformed{};  // Beyond the message that it is in.
+      io::StringOutputStream target(&content);
+      io::CodedOutputStream nested(&target);
+      copy_message(kind, nested);
+      from_.PopLimit(limit);
+    }
+    append(tag, content, to);
+  }
+
+  static void append(std::uint32_t tag, const std::string& content, io::CodedOutputStream& to) {
+    to.WriteVarint32(tag);
+    to.WriteVarint32(static_cast<std::uint32_t>(content.size()));
+    to.WriteString(content);
+  }
+
+  FileStream file_;
+  io::CopyingInputStreamAdaptor stream_;
+  io::CodedInputStream from_;
   std::vector<std::optional<Extent>>& raw_;
   std::string text_;
 };
@@ -177,6 +150,13 @@ void ModelFile::parse(const std::string& where) {
   } catch (const Malformed&) {
   }
   if (!parsed || !model_.has_graph()) {
+    constexpr std::string_view kPointer = "version https://git-lfs";
+    std::string begin(std::min<std::size_t>(size_, kPointer.size()), ' ');
+    read_at_(0, std::as_writable_bytes(std::span(begin)));
+    if (begin == kPointer) {
+      throw Error(ErrorCode::kBadInput, where,
+                  "is a Git LFS pointer; expected the file that it stands for (run: git lfs pull)");
+    }
     throw Error(ErrorCode::kBadInput, where,
                 fmt::format("not an ONNX model, or cut short; got {} bytes", size_));
   }

@@ -47,7 +47,7 @@ class ModelFile {
   std::uint64_t size_ = 0;
   ReadAt read_at_;
   onnx::ModelProto model_;
-  std::vector<std::optional<Extent>> raw_;  ///< One an initializer.
+  std::vector<std::optional<Extent>> raw_;  ///< One per initializer.
 };
 
 }  // namespace octavo::onnx_format

@@ -5,11 +5,11 @@
 #include <exception>
 #include <limits>
 
-#include "importer.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/core/version.h"
 #include "octavo/onnx/onnx.h"
+#include "quantization.h"
 #include "tensor_proto.h"
 #include "writer.h"
 
@@ -58,7 +58,14 @@ void write_type(onnx::ValueInfoProto& info, const std::string& name, DType dtype
   }
 }
 
-Writer::Writer(const Graph& graph, onnx::GraphProto& proto) : graph_(graph), proto_(proto) {
+int written_opset(const Graph& graph) {
+  const bool normalizes =
+      std::ranges::any_of(graph.nodes, [](const Node& n) { return n.op == Op::kLayerNormalization; });
+  return normalizes ? operator_info(Op::kLayerNormalization).since_opset : 13;
+}
+
+Writer::Writer(const Graph& graph, int opset, onnx::GraphProto& proto)
+    : graph_(graph), opset_(opset), proto_(proto) {
   for (const Value& value : graph.values) tensor_names_.reserve(value.name);
   for (const Node& node : graph.nodes) node_names_.reserve(node.name);
 }
@@ -181,13 +188,14 @@ namespace {
 onnx::ModelProto to_model(const Graph& graph) {
   const Graph stored = stored_form(graph);
   onnx::ModelProto model;
-  model.set_ir_version(7);
+  const int written = written_opset(stored);
+  model.set_ir_version(written > 13 ? 8 : 7);
   model.set_producer_name("octavo");
   model.set_producer_version(version());
   onnx::OperatorSetIdProto& opset = *model.add_opset_import();
   opset.set_domain("");
-  opset.set_version(13);
-  Writer(stored, *model.mutable_graph()).run();
+  opset.set_version(written);
+  Writer(stored, written, *model.mutable_graph()).run();
   write_metadata(stored, model);
 
   const std::size_t size = model.ByteSizeLong();

@@ -59,9 +59,7 @@ class Renumberer {
     }
   }
 
-  static bool has_bias(const Node& node) {
-    return (node.op == Op::kConv || node.op == Op::kGemm) && node.inputs.size() > 2;
-  }
+  static bool has_bias(const Node& node) { return has_weight(node.op) && node.inputs.size() > 2; }
 
   ValueId operator()(ValueId id) {
     ValueId& known = renumbered_[static_cast<std::size_t>(id)];
@@ -140,10 +138,6 @@ class Renumberer {
   std::unordered_set<std::string> taken_;  ///< In the target already.
 };
 
-bool has_weight(const Node& node) {
-  return node.op == Op::kConv || node.op == Op::kGemm || node.op == Op::kMatMul;
-}
-
 /// What parse_onnx could not give back, though graph/validate lets it pass.
 void check(const Graph& graph) {
   validate(graph);
@@ -163,7 +157,7 @@ void check(const Graph& graph) {
     }
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
       Role& role = roles[static_cast<std::size_t>(node.inputs[k])];
-      const Role here = !has_weight(node)        ? Role::kOther
+      const Role here = !has_weight(node.op)     ? Role::kOther
                         : k == 2                 ? Role::kBias
                         : node.op == Op::kMatMul ? Role::kMatMulWeight
                                                  : Role::kWeight;
@@ -215,6 +209,9 @@ Graph onnx_format::to_stored_form(Graph graph, WorkBudget* budget) {
     node.output = renumber(node.output);
     // The operator has no such attribute.
     if (node.op == Op::kMaxPool) std::get<PoolAttributes>(node.attributes).count_include_pad = false;
+    // Without pads there are none to count; with ceil_mode ONNX Runtime's integer kernel counts others.
+    if (node.op == Op::kAveragePool && node.as<PoolAttributes>().pads == std::array<std::int64_t, 4>{})
+      std::get<PoolAttributes>(node.attributes).count_include_pad = false;
     stored.nodes.push_back(std::move(node));
   }
   stored.output = renumber(source.output);

@@ -21,12 +21,12 @@ void WorkBudget::charge(std::uint64_t bytes) {
   work(bytes);
 }
 
-void WorkBudget::work(std::uint64_t steps) {
+void WorkBudget::work(std::uint64_t steps, std::string_view whose) {
   const std::uint64_t most = kStepsPerByte * file_bytes_ + kLeastSteps;
   if (steps > most - steps_) {
-    throw Error(ErrorCode::kUnsupported, where_,
-                fmt::format("its constants take more than {} steps for each byte of the file to compute",
-                            kStepsPerByte));
+    throw Error(
+        ErrorCode::kUnsupported, where_,
+        fmt::format("{} take more than {} steps for each byte of the file to compute", whose, kStepsPerByte));
   }
   steps_ += steps;
 }

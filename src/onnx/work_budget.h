@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace octavo::onnx_format {
@@ -30,8 +31,8 @@ class WorkBudget {
 
   /// Before `bytes` are allocated, which takes as many steps to fill.
   void charge(std::uint64_t bytes);
-  /// Before a loop of so many steps.
-  void work(std::uint64_t steps);
+  /// Before a loop of so many steps. `whose` says in the error what takes them.
+  void work(std::uint64_t steps, std::string_view whose = "its constants");
 
   std::uint64_t file_bytes() const { return file_bytes_; }
   std::uint64_t memory() const { return memory_; }  ///< Bytes charged so far.

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 
@@ -23,114 +25,123 @@ void add_integers(onnx::NodeProto& node, const std::string& name, const Integers
   for (const std::int64_t value : values) attribute.add_ints(value);
 }
 
-void write_attributes(const Node& node, onnx::NodeProto& proto) {
-  switch (node.op) {
-    case Op::kConv: {
-      const auto& a = node.as<ConvAttributes>();
-      add_integers(proto, "dilations", a.dilations);
-      add_integer(proto, "group", a.group);
-      add_integers(proto, "kernel_shape", a.kernel);
-      add_integers(proto, "pads", a.pads);
-      add_integers(proto, "strides", a.strides);
-      break;
-    }
-    case Op::kMaxPool:
-    case Op::kAveragePool: {
-      const auto& a = node.as<PoolAttributes>();
-      add_integer(proto, "ceil_mode", a.ceil_mode ? 1 : 0);
-      if (node.op == Op::kAveragePool) add_integer(proto, "count_include_pad", a.count_include_pad ? 1 : 0);
-      add_integers(proto, "kernel_shape", a.kernel);
-      add_integers(proto, "pads", a.pads);
-      add_integers(proto, "strides", a.strides);
-      break;
-    }
-    case Op::kBatchNormalization:
-      add_real(proto, "epsilon", node.as<BatchNormAttributes>().epsilon);
-      add_real(proto, "momentum", node.as<BatchNormAttributes>().momentum);
-      break;
-    case Op::kFlatten:
-      add_integer(proto, "axis", 1);
-      break;
-    case Op::kGemm:
-      add_integer(proto, "transB", 1);
-      break;
-    case Op::kLeakyRelu:
-      add_real(proto, "alpha", node.as<ScalarAttributes>().alpha);
-      break;
-    case Op::kHardSigmoid:
-      add_real(proto, "alpha", node.as<ScalarAttributes>().alpha);
-      add_real(proto, "beta", node.as<ScalarAttributes>().beta);
-      break;
-    case Op::kConcat:
-    case Op::kSoftmax:
-    case Op::kLogSoftmax:
-      add_integer(proto, "axis", node.as<AxisAttributes>().axis);
-      break;
-    case Op::kTranspose:
-      add_integers(proto, "perm", node.as<TransposeAttributes>().permutation);
-      break;
-    case Op::kReduceMean:
-      add_integers(proto, "axes", node.as<ReduceAttributes>().axes);
-      add_integer(proto, "keepdims", node.as<ReduceAttributes>().keep_dims ? 1 : 0);
-      break;
-    default:
-      break;
+/// Adds what ONNX has as attributes of the operator: an overload for each type of Attributes, so that a new
+/// one does not compile before it is written.
+struct AttributeWriter {
+  const Node& node;
+  onnx::NodeProto& proto;
+
+  void operator()(const std::monostate&) const {
+    if (node.op == Op::kFlatten) add_integer(proto, "axis", 1);
+    if (node.op == Op::kGemm) add_integer(proto, "transB", 1);
   }
-}
+  void operator()(const ConvAttributes& a) const {
+    add_integers(proto, "dilations", a.dilations);
+    add_integer(proto, "group", a.group);
+    add_integers(proto, "kernel_shape", a.kernel);
+    add_integers(proto, "pads", a.pads);
+    add_integers(proto, "strides", a.strides);
+  }
+  void operator()(const PoolAttributes& a) const {
+    add_integer(proto, "ceil_mode", a.ceil_mode ? 1 : 0);
+    if (node.op == Op::kAveragePool) add_integer(proto, "count_include_pad", a.count_include_pad ? 1 : 0);
+    add_integers(proto, "kernel_shape", a.kernel);
+    add_integers(proto, "pads", a.pads);
+    add_integers(proto, "strides", a.strides);
+  }
+  void operator()(const BatchNormAttributes& a) const {
+    add_real(proto, "epsilon", a.epsilon);
+    add_real(proto, "momentum", a.momentum);
+  }
+  void operator()(const ScalarAttributes& a) const {
+    const auto& [alpha, beta] = operator_info(node.op).scalars;
+    if (!alpha.name.empty()) add_real(proto, std::string(alpha.name), a.alpha);
+    if (!beta.name.empty()) add_real(proto, std::string(beta.name), a.beta);
+  }
+  void operator()(const AxisAttributes& a) const { add_integer(proto, "axis", a.axis); }
+  void operator()(const LayerNormAttributes& a) const { add_real(proto, "epsilon", a.epsilon); }
+  void operator()(const TransposeAttributes& a) const { add_integers(proto, "perm", a.permutation); }
+  void operator()(const ReduceAttributes& a) const {
+    add_integers(proto, "axes", a.axes);
+    add_integer(proto, "keepdims", a.keep_dims ? 1 : 0);
+  }
+  // Operands in ONNX.
+  void operator()(const ClipAttributes&) const {}
+  void operator()(const SliceAttributes&) const {}
+  void operator()(const PadAttributes&) const {}
+  void operator()(const ReshapeAttributes&) const {}
+};
 
 }  // namespace
 
-/// Operands that ONNX has and the graph keeps as attributes.
-void Writer::add_operands(const Node& node, std::vector<std::string>& inputs) {
-  switch (node.op) {
-    case Op::kClip: {
-      const auto& bounds = node.as<ClipAttributes>();
-      const auto bound = [&](const char* suffix, float value) {
-        inputs.push_back(std::isinf(value) ? std::string() : add_scalar(node.name + suffix, value));
-      };
-      bound("_min", bounds.min);
-      bound("_max", bounds.max);
-      while (inputs.back().empty()) inputs.pop_back();
-      break;
-    }
-    case Op::kPow:
-      inputs.push_back(add_scalar(node.name + "_exponent", node.as<ScalarAttributes>().alpha));
-      break;
-    case Op::kReshape: {
-      // 0 keeps the size of the batch.
-      Shape shape = node.as<ReshapeAttributes>().shape;
-      shape[0] = 0;
-      inputs.push_back(add_row(node.name + "_shape", shape));
-      break;
-    }
-    case Op::kPad: {
-      const auto& a = node.as<PadAttributes>();
-      std::vector<std::int64_t> pads = a.before;
-      pads.insert(pads.end(), a.after.begin(), a.after.end());
-      inputs.push_back(add_row(node.name + "_pads", pads));
-      inputs.push_back(add_scalar(node.name + "_value", a.value));
-      break;
-    }
-    case Op::kSlice: {
-      SliceAttributes a = node.as<SliceAttributes>();
-      std::vector<std::int64_t> axes;
-      for (std::size_t i = 0; i < a.starts.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
-      for (std::size_t i = 0; i < a.ends.size(); ++i) {
-        // Negative ends count from the last element; this one is before the first.
-        if (a.steps[i] < 0 && a.ends[i] < 0) a.ends[i] = -SliceAttributes::kWhole;
-      }
-      const auto row = [&](const char* suffix, const std::vector<std::int64_t>& all) {
-        inputs.push_back(add_row(node.name + suffix, {all.begin() + 1, all.end()}));
-      };
-      row("_starts", a.starts);
-      row("_ends", a.ends);
-      row("_axes", axes);
-      row("_steps", a.steps);
-      break;
-    }
-    default:
-      break;
+/// Adds the operands that ONNX has where the graph has attributes.
+struct Writer::OperandWriter {
+  Writer& writer;
+  const Node& node;
+  std::vector<std::string>& inputs;
+
+  void row(const char* suffix, const std::vector<std::int64_t>& values) const {
+    inputs.push_back(writer.add_row(node.name + suffix, values));
   }
+  void scalar(const char* suffix, float value) const {
+    inputs.push_back(writer.add_scalar(node.name + suffix, value));
+  }
+
+  void operator()(const ClipAttributes& a) const {
+    const auto bound = [&](const char* suffix, float value) {
+      if (std::isinf(value)) return inputs.emplace_back(), void();
+      scalar(suffix, value);
+    };
+    bound("_min", a.min);
+    bound("_max", a.max);
+    while (inputs.back().empty()) inputs.pop_back();
+  }
+  void operator()(const ScalarAttributes& a) const {
+    if (node.op == Op::kPow) scalar("_exponent", a.alpha);
+  }
+  void operator()(const ReshapeAttributes& a) const {
+    // 0 keeps the size of the batch.
+    Shape shape = a.shape;
+    shape[0] = 0;
+    row("_shape", shape);
+  }
+  void operator()(const PadAttributes& a) const {
+    std::vector<std::int64_t> pads = a.before;
+    pads.insert(pads.end(), a.after.begin(), a.after.end());
+    row("_pads", pads);
+    scalar("_value", a.value);
+  }
+  void operator()(const SliceAttributes& a) const {
+    std::vector<std::int64_t> axes;
+    std::vector<std::int64_t> ends = a.ends;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      axes.push_back(static_cast<std::int64_t>(i));
+      // Negative ends count from the last element; this one is before the first.
+      if (a.steps[i] < 0 && ends[i] < 0) ends[i] = -SliceAttributes::kWhole;
+    }
+    const auto row_of_image = [&](const char* suffix, const std::vector<std::int64_t>& all) {
+      row(suffix, {all.begin() + 1, all.end()});
+    };
+    row_of_image("_starts", a.starts);
+    row_of_image("_ends", ends);
+    row_of_image("_axes", axes);
+    row_of_image("_steps", a.steps);
+  }
+  // Attributes in ONNX too.
+  void operator()(const std::monostate&) const {}
+  void operator()(const ConvAttributes&) const {}
+  void operator()(const PoolAttributes&) const {}
+  void operator()(const BatchNormAttributes&) const {}
+  void operator()(const AxisAttributes&) const {}
+  void operator()(const TransposeAttributes&) const {}
+  void operator()(const ReduceAttributes&) const {}
+  void operator()(const LayerNormAttributes&) const {}
+};
+
+/// True if the node says more than ONNX's operator of its name does.
+bool has_second_node(const Node& node) {
+  if (node.op == Op::kMatMul) return node.inputs.size() > 2;
+  return node.op == Op::kMatMulOfValues && node.as<ScalarAttributes>().alpha != 1.0F;
 }
 
 std::string Writer::add_part(const Node& node, const std::string& type, std::vector<std::string> inputs) {
@@ -141,7 +152,7 @@ std::string Writer::add_part(const Node& node, const std::string& type, std::vec
   return name;
 }
 
-Writer::LastPart Writer::decompose(const Node& node, std::vector<std::string> inputs) {
+Writer::LastPart Writer::decompose(const Node& node, const std::vector<std::string>& inputs) {
   const std::string& x = inputs[0];
   switch (node.op) {
     case Op::kSilu:
@@ -161,8 +172,19 @@ Writer::LastPart Writer::decompose(const Node& node, std::vector<std::string> in
       const std::string product = add_part(node, "Mul", {x, plus});
       return {"Mul", {product, add_scalar(node.name + "_half", 0.5F)}};
     }
+    case Op::kMish: {
+      const std::string softplus = add_part(node, "Softplus", {x});
+      return {"Mul", {x, add_part(node, "Tanh", {softplus})}};
+    }
+    case Op::kMatMul:
+      return {"Add", {add_part(node, "MatMul", {x, inputs[1]}), inputs[2]}};
+    case Op::kMatMulOfValues:
+      return {"Mul",
+              {add_part(node, "MatMul", {x, inputs[1]}),
+               add_scalar(node.name + "_alpha", node.as<ScalarAttributes>().alpha)}};
     default:
-      return {to_string(node.op), std::move(inputs)};
+      throw Error(ErrorCode::kInternal, node.name,
+                  fmt::format("{} is none of ONNX's operators up to opset {}", to_string(node.op), opset_));
   }
 }
 
@@ -174,14 +196,18 @@ void Writer::write_node(const Node& node) {
   // The model's output keeps its name after the pair, so what comes before takes another.
   const std::string name =
       is_output && output.quant ? tensor_names_.make(output.name + "_float") : output.name;
-  add_operands(node, inputs);
-  LastPart last = decompose(node, std::move(inputs));
+  const OperatorInfo& info = operator_info(node.op);
+  const bool one_node = info.since_opset > 0 && info.since_opset <= opset_ && !has_second_node(node);
+  if (one_node) std::visit(OperandWriter{*this, node, inputs}, node.attributes);
+  LastPart last =
+      one_node ? LastPart{std::string(info.onnx_name.empty() ? info.name : info.onnx_name), std::move(inputs)}
+               : decompose(node, inputs);
   onnx::NodeProto& proto = *proto_.add_node();
   for (std::string& input : last.inputs) proto.add_input(std::move(input));
   proto.add_output(name);
   proto.set_name(node.name);
   proto.set_op_type(last.type);
-  write_attributes(node, proto);
+  if (one_node) std::visit(AttributeWriter{node, proto}, node.attributes);
   if (name != graph_.value(graph_.output).name)
     write_type(*proto_.add_value_info(), name, DType::kFloat32, output.shape);
   readable_[static_cast<std::size_t>(node.output)] = name;

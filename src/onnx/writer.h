@@ -11,6 +11,9 @@
 
 namespace octavo::onnx_format {
 
+/// The opset of the file that `graph` is written to: 13, or the first that has all of its operators.
+int written_opset(const Graph& graph);
+
 /// Hands out names that are in nobody else's use.
 class Names {
  public:
@@ -26,7 +29,7 @@ class Names {
 
 class Writer {
  public:
-  Writer(const Graph& graph, onnx::GraphProto& proto);
+  Writer(const Graph& graph, int opset, onnx::GraphProto& proto);
 
   void run();
 
@@ -44,17 +47,18 @@ class Writer {
   const std::string& read(ValueId id);
 
   void write_node(const Node& node);
-  void add_operands(const Node& node, std::vector<std::string>& inputs);
+  struct OperandWriter;
   /// A node that the operator of `node` takes besides the last one; gives its output.
   std::string add_part(const Node& node, const std::string& type, std::vector<std::string> inputs);
-  /// The inputs of the last of the nodes that an operator without a counterpart is made of, and its type.
+  /// The inputs of the last of the nodes that an operator is made of that the opset lacks, and its type.
   struct LastPart {
     std::string type;
     std::vector<std::string> inputs;
   };
-  LastPart decompose(const Node& node, std::vector<std::string> inputs);
+  LastPart decompose(const Node& node, const std::vector<std::string>& inputs);
 
   const Graph& graph_;
+  const int opset_;
   onnx::GraphProto& proto_;
   Names tensor_names_;
   Names node_names_;

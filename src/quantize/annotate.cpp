@@ -27,7 +27,7 @@ void fit_bias(const Tensor& bias, float scale_x, QuantParams& weights) {
 }
 
 void annotate_weight(Graph& graph, const Node& node, std::int32_t qmax) {
-  if (node.op != Op::kConv && node.op != Op::kGemm && node.op != Op::kMatMul) return;
+  if (!has_weight(node.op)) return;
   const auto& input = graph.value(node.inputs.at(0)).quant;
   if (!input) return;
   Value& weight = graph.value(node.inputs.at(1));

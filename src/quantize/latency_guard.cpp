@@ -3,18 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
-#include <thread>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
-#include "octavo/core/version.h"
 #include "octavo/graph/passes.h"
 #include "octavo/quantize/layer_choices.h"
+#include "octavo/runtime/latency.h"
 #include "octavo/runtime/placement.h"
 #include "octavo/runtime/runtime.h"
 #include "plan.h"
@@ -25,58 +23,14 @@ namespace {
 
 std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
-double median(std::vector<double> samples) {
-  const auto middle = samples.begin() + std::ssize(samples) / 2;
-  std::ranges::nth_element(samples, middle);
-  return *middle;
-}
-
-/// A model to time, with its input.
-class Trial {
- public:
+/// A model to time.
+struct Trial {
   Trial(Graph of, const GuardConfig& config)
       : graph(std::move(of)),
-        model_(graph, {.max_batch = config.batch, .threads = config.threads, .observe = {}}),
-        context_(model_),
-        batch_(config.batch) {
-    const Shape& shape = model_.input_shape();
-    input_.resize(static_cast<std::size_t>(batch_ * element_count({shape.begin() + 1, shape.end()})));
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (float& x : input_) x = normal(random);
-    logits_.resize(static_cast<std::size_t>(batch_ * model_.classes()));
-    for (int i = 0; i < config.warmup; ++i) run();
-  }
-
-  double run() {
-    const auto begin = std::chrono::steady_clock::now();
-    model_.run(context_, input_, batch_, logits_);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  }
-
-  std::vector<StepInfo> steps() const { return model_.steps(batch_); }
-  int threads() const { return model_.threads(); }
-
-  /// Median seconds of each step.
-  std::vector<double> step_times(int runs) {
-    std::vector<std::vector<double>> samples(steps().size());
-    for (int run = 0; run < runs; ++run) {
-      std::vector<double> seconds(samples.size(), 0.0);
-      model_.profile(context_, input_, batch_, logits_, seconds);
-      for (std::size_t i = 0; i < seconds.size(); ++i) samples[i].push_back(seconds[i]);
-    }
-    std::vector<double> medians;
-    for (auto& of_step : samples) medians.push_back(median(std::move(of_step)));
-    return medians;
-  }
+        model(graph, {.max_batch = config.batch, .threads = config.threads, .observe = {}}) {}
 
   const Graph graph;
-
- private:
-  CompiledModel model_;
-  CompiledModel::Context context_;
-  std::int64_t batch_;
-  std::vector<float> input_, logits_;
+  const CompiledModel model;
 };
 
 std::int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
@@ -85,9 +39,10 @@ double milliseconds(std::int64_t nanoseconds) { return static_cast<double>(nanos
 /// What is known so far of the time of groups and conversions.
 class Costs {
  public:
-  Costs(const Graph& quantized, std::int64_t batch)
+  Costs(const Graph& quantized, const LatencyConfig& config)
       : groups(quantizable_groups(quantized)),
         of_groups(groups.size()),
+        config_(config),
         value_of_(quantized.values.size(), -1),
         group_of_node_(quantized.nodes.size(), 0) {
     const auto placed = placements(quantized, groups);
@@ -103,21 +58,21 @@ class Costs {
     }
     for (const ValueId id : ids_) {
       Shape shape = quantized.value(id).shape;
-      shape[0] = batch;
+      shape[0] = config.batch;
       elements_.push_back(element_count(shape));
     }
     measured_quantize_.resize(ids_.size());
     measured_dequantize_.resize(ids_.size());
   }
 
-  void learn_float(Trial& trial, int runs) {
-    const std::vector<double> in_groups = learn(trial, runs);
+  void learn_float(const Trial& trial) {
+    const std::vector<double> in_groups = learn(trial);
     for (std::size_t g = 0; g < groups.size(); ++g) of_groups[g].in_float = nanoseconds(in_groups[g]);
   }
 
   /// Times of what `trial` runs in integers, and of its conversions; the others keep what they had.
-  void learn_int8(Trial& trial, int runs) {
-    const std::vector<double> in_groups = learn(trial, runs);
+  void learn_int8(const Trial& trial) {
+    const std::vector<double> in_groups = learn(trial);
     const auto placed = placements(trial.graph, groups);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (placed[g].integer) of_groups[g].in_int8 = nanoseconds(in_groups[g]);
@@ -139,21 +94,20 @@ class Costs {
 
   /// Seconds by group; conversions go to the values that they convert, an Add in a convolution's kernel to
   /// the convolution.
-  std::vector<double> learn(Trial& trial, int runs) {
+  std::vector<double> learn(const Trial& trial) {
     std::vector<double> in_groups(groups.size(), 0.0);
     const std::vector<FusedGroup> kernels = fuse(trial.graph);
-    const std::vector<StepInfo> steps = trial.steps();
-    const std::vector<double> times = trial.step_times(runs);
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      const StepInfo& step = steps[i];
+    for (const LayerCost& cost : measure_layers(trial.model, config_)) {
+      const StepInfo& step = cost.step;
+      const double seconds = cost.median_ms / 1e3;
       if (step.conversion != Conversion::kNone) {
         const std::size_t v = value(trial.graph.find_value(step.value));
         const bool to_int8 = step.conversion == Conversion::kQuantize;
-        (to_int8 ? measured_quantize_ : measured_dequantize_)[v] = times[i];
-        (to_int8 ? quantize_rate_ : dequantize_rate_).add(times[i], elements_[v]);
+        (to_int8 ? measured_quantize_ : measured_dequantize_)[v] = seconds;
+        (to_int8 ? quantize_rate_ : dequantize_rate_).add(seconds, elements_[v]);
       } else if (step.group >= 0) {
         const int anchor = kernels[static_cast<std::size_t>(step.group)].anchor;
-        in_groups[group_of_node_[static_cast<std::size_t>(anchor)]] += times[i];
+        in_groups[group_of_node_[static_cast<std::size_t>(anchor)]] += seconds;
       }
     }
     for (std::size_t v = 0; v < of_values.size(); ++v) {
@@ -165,7 +119,7 @@ class Costs {
     return in_groups;
   }
 
-  /// Seconds an element, over all conversions seen.
+  /// Seconds per element, over all conversions seen.
   struct Rate {
     double seconds = 0;
     double elements = 0;
@@ -179,6 +133,7 @@ class Costs {
     }
   };
 
+  const LatencyConfig config_;
   std::vector<int> value_of_;  ///< By ValueId: index into what follows, -1 for what lies inside groups.
   std::vector<std::size_t> group_of_node_;  ///< By anchor.
   std::vector<ValueId> ids_;
@@ -194,20 +149,13 @@ std::vector<bool> integer_groups(const Graph& graph) {
   return result;
 }
 
-/// Whole runs in turns of a few, so that what disturbs the machine disturbs all alike.
-std::vector<double> whole_times(const std::vector<std::unique_ptr<Trial>>& trials, int runs) {
-  constexpr int kTurn = 5;
-  std::vector<std::vector<double>> samples(trials.size());
-  for (int done = 0; done < runs; done += kTurn) {
-    for (std::size_t i = 0; i < trials.size(); ++i) {
-      // OpenMP's threads, if the trial before ran on them, spin for some milliseconds more.
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      trials[i]->run();
-      for (int run = done; run < std::min(done + kTurn, runs); ++run) samples[i].push_back(trials[i]->run());
-    }
-  }
+/// Median milliseconds of whole runs.
+std::vector<double> whole_times(const std::vector<std::unique_ptr<Trial>>& trials,
+                                const LatencyConfig& config) {
+  std::vector<const CompiledModel*> models;
+  for (const auto& trial : trials) models.push_back(&trial->model);
   std::vector<double> medians;
-  for (auto& of_trial : samples) medians.push_back(median(std::move(of_trial)));
+  for (const Latency& latency : measure_latencies(models, config)) medians.push_back(latency.median_ms);
   return medians;
 }
 
@@ -272,10 +220,11 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
                 "quantized inside what runs as one kernel; expected a model that octavo quantized");
   }
   trials.push_back(std::make_unique<Trial>(folded, config));
-  Costs costs(folded, config.batch);
-  costs.learn_float(*trials[0], config.runs);
+  const LatencyConfig timing{.batch = config.batch, .warmup = config.warmup, .runs = config.runs};
+  Costs costs(folded, timing);
+  costs.learn_float(*trials[0]);
   progress();
-  costs.learn_int8(*trials[1], config.runs);
+  costs.learn_int8(*trials[1]);
 
   std::vector<std::vector<bool>> tried{nowhere, integer_groups(folded)};
   for (int round = 0; round < kRounds; ++round) {
@@ -284,21 +233,21 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config) {
     if (std::ranges::find(tried, integer_groups(next)) != tried.end()) break;
     tried.push_back(integer_groups(next));
     trials.push_back(std::make_unique<Trial>(std::move(next), config));
-    costs.learn_int8(*trials.back(), config.runs);
+    costs.learn_int8(*trials.back());
   }
   progress();
-  const std::vector<double> whole = whole_times(trials, config.runs);
+  const std::vector<double> whole = whole_times(trials, timing);
   const auto best = static_cast<std::size_t>(std::ranges::min_element(whole) - whole.begin());
 
   GuardedModel result{.graph = trials[best]->graph,
                       .layers = {},
-                      .float_ms = 1e3 * whole[0],
-                      .int8_ms = 1e3 * whole[1],
-                      .guarded_ms = 1e3 * whole[best]};
+                      .float_ms = whole[0],
+                      .int8_ms = whole[1],
+                      .guarded_ms = whole[best]};
   const auto before = placements(folded, costs.groups);
   const auto after = placements(result.graph, costs.groups);
   GuardChoice choice{.batch = config.batch,
-                     .threads = trials[best]->threads(),
+                     .threads = trials[best]->model.threads(),
                      .cpu = cpu_name(),
                      .float_ms = result.float_ms,
                      .int8_ms = result.int8_ms,

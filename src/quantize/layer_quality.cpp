@@ -68,8 +68,7 @@ Distribution distribution_of(const Histogram& histogram) {
 /// The group's float weights, if its anchor has any.
 Distribution weights_of(const Graph& graph, int producer) {
   const Node& node = graph.nodes[static_cast<std::size_t>(producer)];
-  const bool weighted = node.op == Op::kConv || node.op == Op::kGemm || node.op == Op::kMatMul;
-  if (!weighted) return {};
+  if (!has_weight(node.op)) return {};
   Histogram histogram(kFineBins);
   histogram.observe(graph.value(node.inputs[1]).constant->data<float>());
   return distribution_of(histogram);

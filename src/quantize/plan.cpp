@@ -38,8 +38,23 @@ class Planner {
   static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
   bool quantized(ValueId id) const {
-    return id != graph_.output &&
-           std::ranges::any_of(readers_[index(id)], [&](std::size_t g) { return integer_[g]; });
+    return id != graph_.output && std::ranges::any_of(readers_[index(id)], [&](std::size_t g) {
+             return integer_[g] && (!may_take_real(graph_, groups_[g]) || !is_sum(id));
+           });
+  }
+
+  /// True of sums of two values and of float32 results, wherever they have been moved since. A
+  /// LayerNormalization or Softmax that is their only reader has more from them unrounded: what flows past
+  /// the layers of a transformer, and the scores of its attention.
+  bool is_sum(ValueId id) const {
+    const int maker = maker_[index(id)];
+    if (maker < 0 || !integer_[static_cast<std::size_t>(maker)]) return true;
+    const FusedGroup& group = groups_[static_cast<std::size_t>(maker)];
+    const Op op = graph_.nodes[static_cast<std::size_t>(group.anchor)].op;
+    if (op == Op::kConcat || moves_integers(graph_, group)) {
+      return std::ranges::any_of(flowing_inputs(graph_, group), [&](ValueId input) { return is_sum(input); });
+    }
+    return op == Op::kMatMulOfValues || (is_binary(op) && flowing_inputs(graph_, group).size() == 2);
   }
 
   void drop_groups_without_operands() {
@@ -50,6 +65,7 @@ class Planner {
         const FusedGroup& group = groups_[g];
         const bool output = quantized(group.output) || may_return_real(graph_, group);
         const bool inputs =
+            may_take_real(graph_, group) ||
             std::ranges::all_of(flowing_inputs(graph_, group), [&](ValueId id) { return quantized(id); });
         if (output && inputs) continue;
         integer_[g] = false;
@@ -60,7 +76,8 @@ class Planner {
 
   bool elementwise(const FusedGroup& group) const {
     const Op op = graph_.nodes[static_cast<std::size_t>(group.anchor)].op;
-    return !may_return_real(graph_, group) && op != Op::kConcat && flowing_inputs(graph_, group).size() == 1;
+    return !may_return_real(graph_, group) && !may_take_real(graph_, group) && op != Op::kConcat &&
+           flowing_inputs(graph_, group).size() == 1;
   }
 
   void drop_elementwise_behind_float() {
@@ -92,7 +109,7 @@ class Planner {
   std::vector<FusedGroup> groups_;
   std::vector<bool> integer_;                      ///< By group.
   std::vector<int> maker_;                         ///< By value: the group, -1 for input and constants.
-  std::vector<std::vector<std::size_t>> readers_;  ///< By value: groups, one entry a use.
+  std::vector<std::vector<std::size_t>> readers_;  ///< By value: groups, one entry per use.
 };
 
 }  // namespace

@@ -27,20 +27,23 @@ Range search_range(const Range& full, int steps_per_octave, const std::function<
     best = candidate;
     return true;
   };
-  const auto scan = [&](bool shrink_min, bool shrink_max) {
+  struct Ends {
+    bool min = false, max = false;
+  };
+  const auto scan = [&](const Ends& shrink) {
     const Range start = best;
     for (int i = 1; i <= kOctaves * steps_per_octave; ++i) {
       const double factor = std::exp2(-static_cast<double>(i) / steps_per_octave);
-      attempt({.min = shrink_min ? static_cast<float>(full.min * factor) : start.min,
-               .max = shrink_max ? static_cast<float>(full.max * factor) : start.max});
+      attempt({.min = shrink.min ? static_cast<float>(full.min * factor) : start.min,
+               .max = shrink.max ? static_cast<float>(full.max * factor) : start.max});
     }
   };
   const bool two_sided = full.min < 0 && full.max > 0;
-  scan(true, true);
+  scan({.min = true, .max = true});
   if (two_sided) {
     for (int round = 0; round < 2; ++round) {
-      scan(false, true);
-      scan(true, false);
+      scan({.max = true});
+      scan({.min = true});
     }
   }
   for (double step = std::exp2(0.5 / steps_per_octave); step > kFinestStep; step = std::sqrt(step)) {

@@ -102,8 +102,7 @@ std::vector<Layer> integer_layers(const Graph& graph) {
   std::vector<Layer> layers;
   for (const Placement& placement : placements(graph)) {
     const Node& node = graph.nodes[static_cast<std::size_t>(placement.nodes.front())];
-    const bool multiplies = node.op == Op::kConv || node.op == Op::kGemm || node.op == Op::kMatMul;
-    if (!placement.integer || !multiplies) continue;
+    if (!placement.integer || !has_weight(node.op)) continue;
     layers.push_back(read_layer(graph, node));
     find_bounds(layers.back());
   }

@@ -90,7 +90,7 @@ std::string throughput_panel(const Results& results, std::int64_t batch) {
   const Variant* base = base_of(results);
   const Latency* base_latency = latency_at(*base, batch);
   BarPanel panel{.id = "plot-throughput",
-                 .title = fmt::format("Images a second in batches of {}", batch),
+                 .title = fmt::format("Images per second in batches of {}", batch),
                  .bars = {},
                  .axis_max = 0,
                  .tick_label = rate_tick};
@@ -110,7 +110,7 @@ std::string throughput_panel(const Results& results, std::int64_t batch) {
     }
     panel.bars.push_back(std::move(bar));
   }
-  return figure(fmt::format("Images a second, batch of {}", batch), bar_panel(panel),
+  return figure(fmt::format("Images per second, batch of {}", batch), bar_panel(panel),
                 "From the median time; the factor is against the base. Longer is better.");
 }
 

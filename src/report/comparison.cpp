@@ -76,9 +76,10 @@ ComparisonTable comparison_table(const Results& results) {
   if (base == nullptr) return table;
   const bool compared = results.variants.size() > 1;
 
-  const auto row = [&](const std::string& label, bool detail,
+  enum class Kind : std::uint8_t { kMain, kDetail };
+  const auto row = [&](const std::string& label, Kind kind,
                        const std::function<std::string(const Variant&)>& cell) {
-    TableRow made{.label = label, .cells = {}, .detail = detail};
+    TableRow made{.label = label, .cells = {}, .detail = kind == Kind::kDetail};
     for (const Variant& variant : results.variants) made.cells.push_back(cell(variant));
     const bool says_something = std::any_of(made.cells.begin(), made.cells.end(),
                                             [](const std::string& text) { return !text.empty(); });
@@ -86,33 +87,35 @@ ComparisonTable comparison_table(const Results& results) {
   };
   const auto row_vs_base = [&](const std::string& label,
                                const std::function<std::string(const Variant&)>& cell) {
-    if (compared) row(label, true, [&](const Variant& v) { return &v == base ? std::string() : cell(v); });
+    if (compared)
+      row(label, Kind::kDetail, [&](const Variant& v) { return &v == base ? std::string() : cell(v); });
   };
 
   for (const Variant& variant : results.variants) table.header.push_back(display_name(variant.name));
-  row("Precision", false, [](const Variant& v) { return v.precision; });
+  row("Precision", Kind::kMain, [](const Variant& v) { return v.precision; });
   const auto counted = [](std::int64_t count) { return count == 0 ? std::string() : grouped(count); };
-  row("layers in float32", true, [&](const Variant& v) {
+  row("layers in float32", Kind::kDetail, [&](const Variant& v) {
     return v.choices.guard && !v.choices.guard->all_float ? counted(std::ssize(v.choices.guard->layers)) : "";
   });
-  row("seven-bit layers", true, [&](const Variant& v) {
+  row("seven-bit layers", Kind::kDetail, [&](const Variant& v) {
     if (!v.choices.saturation) return std::string();
     return counted(std::ranges::count(v.choices.saturation->layers, true, &LayerSaturation::narrowed));
   });
-  row("Accuracy", false,
+  row("Accuracy", Kind::kMain,
       [](const Variant& v) { return has_accuracy(v) ? percent(v.accuracy.value()) : kMissing; });
   row_vs_base("vs base", [&](const Variant& v) {
     return has_accuracy(v) && has_accuracy(*base) ? points(v.accuracy.value() - base->accuracy.value())
                                                   : kMissing;
   });
   if (compared) {
-    row("Same class as base", true, [&](const Variant& v) {
+    row("Same class as base", Kind::kDetail, [&](const Variant& v) {
       return &v == base        ? std::string()
              : has_accuracy(v) ? percent(v.agreement_with_base)
                                : std::string(kMissing);
     });
   }
-  row("File size", false, [](const Variant& v) { return v.size_bytes > 0 ? bytes(v.size_bytes) : kMissing; });
+  row("File size", Kind::kMain,
+      [](const Variant& v) { return v.size_bytes > 0 ? bytes(v.size_bytes) : kMissing; });
   row_vs_base("vs base", [&](const Variant& v) {
     return v.size_bytes > 0 ? change(static_cast<double>(v.size_bytes), static_cast<double>(base->size_bytes))
                             : std::string(kMissing);
@@ -125,13 +128,20 @@ ComparisonTable comparison_table(const Results& results) {
         return latency == nullptr ? std::string(kMissing) : cell(*latency);
       };
     };
-    row(fmt::format("Time, batch {}", batch), false,
+    row(fmt::format("Time, batch {}", batch), Kind::kMain,
         timed([](const Latency& l) { return mean_and_std(l.mean_ms, l.std_ms); }));
-    row("median", true, timed([](const Latency& l) { return milliseconds(l.median_ms); }));
-    row("images/s", true, timed([](const Latency& l) { return rate(l.images_per_second); }));
+    row("median", Kind::kDetail, timed([](const Latency& l) { return milliseconds(l.median_ms); }));
+    row("images/s", Kind::kDetail, timed([](const Latency& l) { return rate(l.images_per_second); }));
     if (base_latency != nullptr) {
+      const std::size_t rows = table.rows.size();
       row_vs_base("speed-up",
                   timed([&](const Latency& l) { return speed_up(base_latency->median_ms, l.median_ms); }));
+      if (table.rows.size() == rows) continue;
+      for (const Variant& v : results.variants) {
+        const Latency* latency = latency_at(v, batch);
+        table.rows.back().worse.push_back(&v != base && latency != nullptr &&
+                                          latency->median_ms > base_latency->median_ms);
+      }
     }
   }
   return table;

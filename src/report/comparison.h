@@ -34,12 +34,13 @@ std::vector<std::pair<std::string, std::string>> timing_rows(const Results& resu
 
 struct TableRow {
   std::string label;
-  std::vector<std::string> cells;  ///< One a variant; empty where there is nothing to say.
+  std::vector<std::string> cells;  ///< One per variant; empty where there is nothing to say.
   bool detail = false;             ///< Belongs to the row above it.
+  std::vector<bool> worse = {};    ///< Cells that are worse than the base; empty: nothing is said of that.
 };
 
 struct ComparisonTable {
-  std::vector<std::string> header;  ///< One a variant.
+  std::vector<std::string> header;  ///< One per variant.
   std::vector<TableRow> rows;
 };
 

@@ -24,7 +24,7 @@ struct Series {
   std::string name;
   std::string color;
   bool dashed = false;
-  std::vector<double> values;  ///< One an epoch; not finite: none.
+  std::vector<double> values;  ///< One per epoch; not finite: none.
 };
 
 struct Plot {

@@ -9,12 +9,11 @@
 namespace octavo::report {
 namespace {
 
-/// A true minus sign, and no "-0.00".
-std::string with_sign(double value, int digits, bool plus) {
+/// A true minus sign, a plus sign, and ± before what rounds to zero.
+std::string with_sign(double value, int digits) {
   const std::string magnitude = fmt::format("{:.{}f}", std::abs(value), digits);
-  if (magnitude.find_first_not_of("0.") == std::string::npos) return plus ? "±" + magnitude : magnitude;
-  if (value < 0) return "−" + magnitude;
-  return plus ? "+" + magnitude : magnitude;
+  if (magnitude.find_first_not_of("0.") == std::string::npos) return "±" + magnitude;
+  return (value < 0 ? "−" : "+") + magnitude;
 }
 
 /// Decimals that leave at least three significant digits.
@@ -34,13 +33,13 @@ std::string percent(double fraction) {
 
 std::string points(double difference) {
   if (!std::isfinite(difference)) return kMissing;
-  return with_sign(difference * 100, 2, true) + " points";
+  return with_sign(difference * 100, 2) + " points";
 }
 
 std::string change(double value, double base) {
   const double relative = (value / base - 1) * 100;
   if (!std::isfinite(relative)) return kMissing;
-  return with_sign(relative, 1, true) + " %";
+  return with_sign(relative, 1) + " %";
 }
 
 std::string bytes(std::int64_t count) {
@@ -107,21 +106,6 @@ std::string display_name(const std::string& variant) {
     if (variant == name) return shown;
   }
   return variant.empty() ? "unnamed" : variant;
-}
-
-std::size_t text_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
-std::string shorten(const std::string& text, std::size_t width) {
-  if (text_width(text) <= width) return text;
-  if (width == 0) return "";
-  std::size_t end = 0;
-  for (std::size_t seen = 0; end < text.size(); ++end) {
-    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80 && ++seen == width) break;
-  }
-  return text.substr(0, end) + "…";
 }
 
 }  // namespace octavo::report

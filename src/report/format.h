@@ -3,7 +3,8 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
+
+#include "octavo/report/text.h"
 
 namespace octavo::report {
 
@@ -25,7 +26,7 @@ std::string mean_and_std(double mean_ms, double std_ms);
 std::string speed_up(double base, double value);
 /// 1558026 -> "1,558,026"
 std::string grouped(std::int64_t count);
-/// Images a second and the like: "20,189", "5.43"
+/// Images per second and the like: "20,189", "5.43"
 std::string rate(double per_second);
 /// 754 s -> "12 min 34 s"
 std::string duration(double seconds);
@@ -34,10 +35,5 @@ std::string plain(double value);
 
 /// "base" -> "Base", "ptq" -> "PTQ", "qat" -> "QAT"; other names as they are.
 std::string display_name(const std::string& variant);
-
-/// Code points of UTF-8 text, which is its width in a terminal for the letters we write.
-std::size_t text_width(std::string_view text);
-/// At most `width` code points, the last one "…" where something was cut.
-std::string shorten(const std::string& text, std::size_t width);
 
 }  // namespace octavo::report

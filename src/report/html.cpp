@@ -161,7 +161,7 @@ std::string sections(const Results& results, const Dataset& test) {
   out += section(
       "Inference time",
       "Each run is timed alone, after warm-up, on the runtime that ships; the models take turns. p90 is the "
-      "smallest time that 90 % of the runs do not exceed; images a second come from the median.",
+      "smallest time that 90 % of the runs do not exceed; images per second come from the median.",
       latency);
   out += section("Training", "", grid(training_curves(results), "three"));
   out += section("Accuracy by class", "Per cent of each class's test images classified correctly.",

@@ -8,7 +8,7 @@
 
 namespace octavo::report {
 
-/// A row a layer: signal to quantization noise as a bar, cosine similarity, clipped values, range, and the
+/// A row per layer: signal to quantization noise as a bar, cosine similarity, clipped values, range, and the
 /// histograms of activations and weights. Empty without layers.
 std::string layer_table(std::span<const LayerQuality> layers);
 

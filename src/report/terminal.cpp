@@ -14,37 +14,13 @@ using namespace report;
 constexpr std::size_t kGap = 2;
 constexpr std::size_t kWidestCell = 24;
 
-std::string padded_left(const std::string& text, std::size_t width) {
-  return std::string(width - std::min(width, text_width(text)), ' ') + text;
-}
-std::string padded_right(const std::string& text, std::size_t width) {
-  return text + std::string(width - std::min(width, text_width(text)), ' ');
-}
-
 struct Style {
   bool color;
   std::string bold(const std::string& text) const { return color ? "\033[1m" + text + "\033[0m" : text; }
+  /// What a reader should not take for good news.
+  std::string warn(const std::string& text) const { return color ? "\033[33m" + text + "\033[0m" : text; }
   std::string dim(const std::string& text) const { return color ? "\033[2m" + text + "\033[0m" : text; }
 };
-
-/// Text broken at spaces into lines of at most `width` columns; a longer word stands alone.
-std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
-  std::vector<std::string> lines;
-  std::string line;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
-    if (!line.empty() && text_width(line) + 1 + text_width(word) > width) {
-      lines.push_back(std::move(line));
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-    begin = end + 1;
-  }
-  if (!line.empty()) lines.push_back(std::move(line));
-  return lines;
-}
 
 std::string paragraph(const std::string& first, const std::string& text, std::size_t width) {
   std::string out;
@@ -114,11 +90,17 @@ std::string terminal_table(const Results& results, bool color, int width) {
         continue;
       }
       line = padded_right(row.label, label_width);
+      std::string painted;  // All of the row so far but for `line`.
+      const auto paint = [&](const std::string& text) { return row.detail ? style.dim(text) : text; };
       for (std::size_t c = first; c < last; ++c) {
         line += std::string(kGap, ' ') + padded_left(row.cells[c], widths[c]);
+        if (c >= row.worse.size() || !row.worse[c]) continue;
+        line.erase(line.size() - row.cells[c].size());
+        painted += paint(line) + style.warn(row.cells[c]);
+        line.clear();
       }
       line.erase(line.find_last_not_of(' ') + 1);
-      out += (row.detail ? style.dim(line) : line) + "\n";
+      out += painted + (line.empty() ? "" : paint(line)) + "\n";
     }
     out += "\n";
     first = last;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 #include "octavo/core/thread_team.h"
@@ -156,6 +157,7 @@ CompiledModel::Context& CompiledModel::Context::operator=(Context&&) noexcept = 
 CompiledModel::Context::~Context() = default;
 
 CompiledModel::CompiledModel(const Graph& graph, const CompileOptions& options) try {
+  isa_in_use();  // Throws where OCTAVO_ISA asks for what there is not; some graphs would never ask.
   validate(graph);
   // Sizes are multiplied by it.
   constexpr std::int64_t kLargestBatch = 1 << 24;
@@ -344,5 +346,6 @@ MemoryUse CompiledModel::memory_use() const {
 }
 
 std::string onednn_version() { return onednn::version(); }
+std::string onednn_isa_limit() { return onednn::isa_limit(); }
 
 }  // namespace octavo

@@ -9,6 +9,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
+#include "octavo/core/hash.h"
 
 namespace octavo::train_detail {
 namespace {
@@ -20,15 +21,15 @@ constexpr std::string_view kMagic = "OCTAVO-CHECKPOINT-1\n";
 std::uint64_t checksum(std::span<const std::byte> bytes) {
   // FNV-1a over 8-byte words, the rest by bytes: as sensitive to damage as the byte-wise form and 8 times as
   // fast.
-  std::uint64_t hash = 0xcbf29ce484222325U;
+  std::uint64_t hash = kFnvBasis;
   std::size_t i = 0;
   for (; i + 8 <= bytes.size(); i += 8) {
     std::uint64_t word = 0;
     std::memcpy(&word, bytes.data() + i, 8);
-    hash = (hash ^ word) * 0x100000001b3U;
+    hash = fnv1a_step(hash, word);
     hash ^= hash >> 29;
   }
-  for (; i < bytes.size(); ++i) hash = (hash ^ static_cast<std::uint64_t>(bytes[i])) * 0x100000001b3U;
+  for (; i < bytes.size(); ++i) hash = fnv1a_step(hash, static_cast<std::uint64_t>(bytes[i]));
   return hash;
 }
 
@@ -133,8 +134,14 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 }
 
 std::optional<Checkpoint> load_checkpoint(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) return std::nullopt;
+  if (error) {
+    throw Error(
+        ErrorCode::kIo, path.string(),
+        "cannot be looked for; expected a folder that may be searched, got '" + error.message() + "'");
+  }
   const std::vector<std::byte> bytes = read_file(path);
   const std::string where = path.string();
   if (bytes.size() < kMagic.size() || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {

@@ -8,7 +8,7 @@
 
 namespace octavo::train_detail {
 
-/// Integers a tensor is rounded to. Its scale is a float tensor: one element, or one a channel along the
+/// Integers a tensor is rounded to. Its scale is a float tensor: one element, or one per channel along the
 /// first axis.
 struct QuantGrid {
   std::int32_t zero_point = 0;

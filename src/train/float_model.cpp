@@ -10,12 +10,12 @@
 
 namespace octavo::train_detail {
 
-FloatModel::FloatModel(const Graph& graph, bool fast_kernels)
+FloatModel::FloatModel(const Graph& graph, Kernels kernels)
     : graph_(graph),
-      fast_kernels_(fast_kernels && fast_training_kernels_available()),
+      fast_kernels_(kernels == Kernels::kOctavo && fast_training_kernels_available()),
       tensors_(graph.values.size()) {
   if (graph_.quantized()) {
-    throw Error(ErrorCode::kUnsupported, graph_.name,
+    throw Error(ErrorCode::kBadInput, graph_.name,
                 "the model is quantized already; expected a float one (train the model it was made from)");
   }
   for (const Node& node : graph_.nodes) {
@@ -86,9 +86,9 @@ Graph FloatModel::snapshot() const {
   return result;
 }
 
-at::Tensor FloatModel::run(const at::Tensor& images, bool training) {
+at::Tensor FloatModel::run(const at::Tensor& images, Mode mode) {
   const auto slot = [&](ValueId id) -> at::Tensor& { return tensors_[static_cast<std::size_t>(id)]; };
-  training_ = training;
+  training_ = mode == Mode::kTraining;
   slot(graph_.input) = quantize_value(graph_.input, images);
   for (const Step& step : steps_) {
     slot(step.output) = quantize_value(step.group.output, run_step(step));
@@ -137,8 +137,9 @@ at::Tensor FloatModel::run_gemm(const Node& gemm, const at::Tensor& x) {
 }
 
 at::Tensor FloatModel::run_matmul(const Node& matmul, const at::Tensor& x) {
-  const at::Tensor weight = tensor(matmul.inputs[1]).t().contiguous();  // a row an output, as elsewhere
-  return at::linear(x, quantize_weight(matmul, weight, {}));
+  const at::Tensor rows = tensor(matmul.inputs[1]).t().contiguous();  // a row per output, as elsewhere
+  const at::Tensor weight = quantize_weight(matmul, rows, {});  // before the bias, which takes its scale
+  return at::linear(x, weight, quantize_bias(matmul, optional_input(matmul, 2)));
 }
 
 at::Tensor FloatModel::run_operator(const Node& op) {

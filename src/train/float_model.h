@@ -8,17 +8,24 @@
 
 namespace octavo::train_detail {
 
+enum class Mode : std::uint8_t { kTraining, kEvaluation };
+
+/// Whose kernels compute a model in training.
+enum class Kernels {
+  kOctavo,  ///< Octavo's for float32, where they apply; some run a pool with what comes before it.
+  kAten     ///< ATen's alone, a kernel per operator: for other precisions, and to look at every value.
+};
+
 class FloatModel : public Model {
  public:
-  /// `fast_kernels`: use Octavo's float32 training kernels where they apply; ATen's otherwise. Throws
-  /// kUnsupported if the graph is quantized already.
-  explicit FloatModel(const Graph& graph, bool fast_kernels);
+  /// Throws kBadInput if the graph is quantized already.
+  explicit FloatModel(const Graph& graph, Kernels kernels = Kernels::kOctavo);
 
-  at::Tensor forward(const at::Tensor& images) override { return run(images, true); }
+  at::Tensor forward(const at::Tensor& images) override { return run(images, Mode::kTraining); }
   Graph snapshot() const override;
 
-  /// `training` false: running statistics normalize and stay as they are.
-  at::Tensor run(const at::Tensor& images, bool training);
+  /// In evaluation, running statistics normalize and stay as they are.
+  at::Tensor run(const at::Tensor& images, Mode mode);
 
  protected:
   /// QAT replaces weights and values by fake-quantized ones here. The first dimension of `weight` is the

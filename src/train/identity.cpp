@@ -5,7 +5,9 @@
 #include <cmath>
 #include <string_view>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
+#include "octavo/core/hash.h"
 #include "trainer.h"
 
 namespace octavo::train_detail {
@@ -13,14 +15,11 @@ namespace {
 
 class Hash {
  public:
-  void add(std::string_view bytes) {
-    for (const char c : bytes) state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    state_ = (state_ ^ bytes.size()) * 0x100000001b3U;
-  }
+  void add(std::string_view bytes) { state_ = fnv1a_step(fnv1a(bytes, state_), bytes.size()); }
   std::string text() const { return fmt::format("{:016x}", state_); }
 
  private:
-  std::uint64_t state_ = 0xcbf29ce484222325U;
+  std::uint64_t state_ = kFnvBasis;
 };
 
 std::string attributes_text(const Node& node) {
@@ -53,6 +52,7 @@ std::string attributes_text(const Node& node) {
     std::string operator()(const TransposeAttributes& a) const {
       return fmt::format("{}", fmt::join(a.permutation, " "));
     }
+    std::string operator()(const LayerNormAttributes& a) const { return fmt::format("{}", a.epsilon); }
     std::string operator()(const ReduceAttributes& a) const {
       return fmt::format("{} {}", fmt::join(a.axes, " "), a.keep_dims);
     }
@@ -85,14 +85,6 @@ std::string weights_hash(const Graph& graph) {
   return hash.text();
 }
 
-bool has_bfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-
 template <typename T>
 void require(bool good, const std::string& setting, const std::string& expected, const T& got) {
   if (!good)
@@ -102,7 +94,7 @@ void require(bool good, const std::string& setting, const std::string& expected,
 }  // namespace
 
 std::string resolved_precision(const TrainConfig& config) {
-  if (config.precision == "auto") return has_bfloat16() ? "bf16" : "fp32";
+  if (config.precision == "auto") return uses_bfloat16() ? "bf16" : "fp32";
   return config.precision;
 }
 
@@ -123,9 +115,10 @@ void check_settings(const TrainConfig& config) {
   require(config.threads >= 0, "threads", "0 (all cores) or more", config.threads);
   require(config.precision == "auto" || config.precision == "fp32" || config.precision == "bf16", "precision",
           "auto, fp32 or bf16", config.precision);
-  if (config.precision == "bf16" && !has_bfloat16()) {
+  if (config.precision == "bf16" && !uses_bfloat16()) {
     throw Error(ErrorCode::kUnsupported, "precision",
-                "this CPU has no bfloat16 instructions; expected fp32 or auto, got bf16");
+                "this CPU has no bfloat16 instructions, or OCTAVO_ISA rules them out; expected fp32 or auto, "
+                "got bf16");
   }
 }
 
@@ -185,6 +178,19 @@ Fingerprint fingerprint(const std::string& phase, const Graph& graph, const Spli
   put("crop_padding", l.augment.crop_padding);
   put("horizontal_flip", l.augment.horizontal_flip);
   put("cutout", l.augment.cutout);
+  return result;
+}
+
+Fingerprint qat_fingerprint(const Graph& graph, const std::map<std::string, QuantParams>& activations,
+                            const Splits& splits, const QatConfig& config) {
+  Fingerprint result = fingerprint("qat", graph, splits, config.train);
+  result["freeze_batch_norm"] = fmt::format("{}", config.freeze_batch_norm);
+  result["freeze_observers"] = fmt::format("{}", config.freeze_observers);
+  result["learnable_scales"] = fmt::format("{}", config.learnable_scales);
+  result["weight_qmax"] = fmt::format("{}", config.weight_qmax);
+  for (const auto& [name, params] : activations) {
+    result["activation " + name] = fmt::format("{} {}", params.scale(), params.zero_point());
+  }
   return result;
 }
 

@@ -115,6 +115,69 @@ at::Tensor apply_operator(const Node& node, const std::vector<at::Tensor>& opera
       return at::sqrt(x);
     case Op::kPow:
       return at::pow(x, scalars().alpha);
+    case Op::kTanh:
+      return at::tanh(x);
+    case Op::kElu:
+      return at::elu(x, scalars().alpha);
+    case Op::kSelu:
+      return at::elu(x, scalars().alpha, scalars().beta);
+    case Op::kCelu:
+      return at::celu(x, scalars().alpha);
+    case Op::kSoftplus:
+      return at::softplus(x);
+    case Op::kSoftsign:
+      return x / (1 + x.abs());
+    case Op::kMish:
+      return at::mish(x);
+    case Op::kExp:
+      return at::exp(x);
+    case Op::kLog:
+      return at::log(x);
+    case Op::kAbs:
+      return at::abs(x);
+    case Op::kNeg:
+      return at::neg(x);
+    case Op::kReciprocal:
+      return at::reciprocal(x);
+    case Op::kSin:
+      return at::sin(x);
+    case Op::kCos:
+      return at::cos(x);
+    case Op::kTan:
+      return at::tan(x);
+    case Op::kAsin:
+      return at::asin(x);
+    case Op::kAcos:
+      return at::acos(x);
+    case Op::kAtan:
+      return at::atan(x);
+    case Op::kSinh:
+      return at::sinh(x);
+    case Op::kCosh:
+      return at::cosh(x);
+    case Op::kAsinh:
+      return at::asinh(x);
+    case Op::kAcosh:
+      return at::acosh(x);
+    case Op::kAtanh:
+      return at::atanh(x);
+    case Op::kCeil:
+      return at::ceil(x);
+    case Op::kFloor:
+      return at::floor(x);
+    case Op::kRound:
+      return at::round(x);
+    case Op::kSign:
+      return at::sign(x);
+    case Op::kThresholdedRelu:
+      return at::threshold(x, scalars().alpha, 0);
+    case Op::kShrink:
+      return at::where(x < -scalars().alpha, x + scalars().beta,
+                       at::where(x > scalars().alpha, x - scalars().beta, at::zeros_like(x)));
+    case Op::kMin:
+      return at::minimum(x, operands.at(1));
+    case Op::kMax:
+      return at::maximum(x, operands.at(1));
     case Op::kAdd:
       return x + operands.at(1);
     case Op::kSub:
@@ -149,6 +212,13 @@ at::Tensor apply_operator(const Node& node, const std::vector<at::Tensor>& opera
       return at::softmax(x, node.as<AxisAttributes>().axis);
     case Op::kLogSoftmax:
       return at::log_softmax(x, node.as<AxisAttributes>().axis);
+    case Op::kMatMulOfValues: {
+      const at::Tensor product = at::matmul(x, operands.at(1));
+      return scalars().alpha == 1.0F ? product : product * scalars().alpha;
+    }
+    case Op::kLayerNormalization:
+      return at::layer_norm(x, {x.size(-1)}, operands.at(1), operands.at(2),
+                            static_cast<double>(node.as<LayerNormAttributes>().epsilon));
     case Op::kConv:
     case Op::kGemm:
     case Op::kMatMul:

@@ -9,9 +9,6 @@
 
 namespace octavo::train_detail {
 
-/// Conv, Gemm and MatMul: input 1 is a weight that multiplies.
-inline bool has_weight(Op op) { return op == Op::kConv || op == Op::kGemm || op == Op::kMatMul; }
-
 /// Conv: x [N, C, H, W], weight [M, C/group, kH, kW], bias [M] or undefined.
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                     const ConvAttributes& attributes);

@@ -48,31 +48,18 @@ Range joined(const std::optional<Range>& a, Range b) {
 
 }  // namespace
 
-std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t weight_qmax) {
-  std::map<std::string, QuantParams> marks;
-  std::map<float, std::string> marked;
-  for (const ValueId id : quantized_activations(folded)) {
-    const auto mark = static_cast<float>(marks.size() + 1);
-    marks[folded.value(id).name] = activation_params(mark, 0);
-    marked[mark] = folded.value(id).name;
-  }
-  annotate(folded, marks, weight_qmax);
-  std::map<std::string, std::string> owners;
-  for (const Value& value : folded.values) {
-    if (value.quant && !value.constant) owners[value.name] = marked.at(value.quant->scale());
-  }
-  return owners;
-}
-
 QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
-                   const QatConfig& config)
-    : FloatModel(graph, resolved_precision(config.train) == "fp32"),
-      config_(config),
-      owners_(graph.values.size(), kNoValue) {
+                   const QatConfig& config, Kernels kernels)
+    : FloatModel(graph, kernels), config_(config), owners_(graph.values.size(), kNoValue) {
   Graph folded = fold_batch_norm(graph);
+  const std::vector<ValueId> folded_owners = parameter_owners(folded);
+  const auto before_folding = [&](ValueId id) { return graph.find_value(folded.value(id).name); };
+  for (std::size_t i = 0; i < folded_owners.size(); ++i) {
+    if (folded_owners[i] == kNoValue) continue;
+    owners_[static_cast<std::size_t>(before_folding(static_cast<ValueId>(i)))] =
+        before_folding(folded_owners[i]);
+  }
   annotate(folded, activations, config.weight_qmax);
-  for (const auto& [name, owner] : parameter_owners(folded, config.weight_qmax))
-    owners_[static_cast<std::size_t>(graph.find_value(name))] = graph.find_value(owner);
   moved_.assign(graph.values.size(), false);
   for (const FusedGroup& group : quantizable_groups(graph)) {
     const Op op = graph.nodes[static_cast<std::size_t>(group.anchor)].op;

@@ -13,10 +13,6 @@
 
 namespace octavo::train_detail {
 
-/// Whose parameters each value of `folded` has, by name: annotate() itself says so when every value that it
-/// asks parameters of brings a scale of its own.
-std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t weight_qmax);
-
 /// Batch statistics normalize until `freeze_batch_norm`: the convolution takes fake-quantized weights and
 /// batch norm follows. A per-channel symmetric grid scales with its channel, so fake-quantizing w * gamma /
 /// sigma and dividing by gamma / sigma again (Krishnamoorthi 2018, arXiv 1806.08342, section 3.2.2) is
@@ -24,8 +20,8 @@ std::map<std::string, std::string> parameter_owners(Graph folded, std::int32_t w
 /// the weights before they are fake-quantized, exactly as fold_batch_norm() does in the result.
 class QatModel final : public FloatModel {
  public:
-  QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
-           const QatConfig& config);
+  QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations, const QatConfig& config,
+           Kernels kernels = Kernels::kOctavo);
 
   void set_progress(double done) override;
   /// Folded and annotated.

@@ -1,11 +1,11 @@
 #include "octavo/train/simulate.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "failures.h"
 #include "fake_quantize.h"
 #include "octavo/core/error.h"
+#include "octavo/quantize/ptq.h"
 #include "operators.h"
 #include "qat_model.h"
 
@@ -28,21 +28,23 @@ Graph without_quantization(Graph graph) {
 }
 
 /// Whether QAT would quantize the same values, and share parameters among the same.
-bool annotated_as_in_training(const Graph& real, const Params& activations, std::int32_t weight_qmax) {
-  const auto owners = parameter_owners(real, weight_qmax);
-  if (owners.size() != activations.size()) return false;
-  return std::ranges::all_of(owners, [&](const auto& entry) {
-    const auto own = activations.find(entry.first);
-    const auto shared = activations.find(entry.second);
-    return own != activations.end() && shared != activations.end() && own->second == shared->second;
-  });
+bool annotated_as_in_training(const Graph& real, const Params& activations) {
+  const std::vector<ValueId> owners = parameter_owners(real);
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    const auto own = activations.find(real.values[i].name);
+    if ((own == activations.end()) != (owners[i] == kNoValue)) return false;
+    if (owners[i] == kNoValue) continue;
+    const auto shared = activations.find(real.value(owners[i]).name);
+    if (shared == activations.end() || own->second != shared->second) return false;
+  }
+  return true;
 }
 
 /// Fake quantization of the values that another tool's file quantizes; its constants are on their grids.
 class AnnotatedModel final : public FloatModel {
  public:
   AnnotatedModel(const Graph& real, const Params& activations, std::map<ValueId, at::Tensor> given)
-      : FloatModel(real, false), given_(std::move(given)) {
+      : FloatModel(real, Kernels::kAten), given_(std::move(given)) {
     for (const auto& [name, params] : activations) activations_.emplace(real.find_value(name), params);
   }
   std::map<ValueId, at::Tensor> seen;
@@ -81,9 +83,6 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
     one_width = one_width && (!width || *width == value.quant->qmax);
     width = config.weight_qmax = value.quant->qmax;
   }
-  // Not for autocast's sake: with other precisions the executor leaves pooling apart from what comes before
-  // it, and every value can be looked at.
-  config.train.precision = "bf16";
   const Graph real = without_quantization(quantized);
   const at::NoGradGuard no_gradients;
   std::map<ValueId, at::Tensor> replaced;
@@ -91,13 +90,13 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
     if (const ValueId id = real.find_value(name); id != kNoValue) replaced[id] = to_aten(tensor);
   }
   std::map<ValueId, at::Tensor> seen;
-  if (one_width && annotated_as_in_training(real, activations, config.weight_qmax)) {
-    QatModel model(real, activations, config);
+  if (one_width && annotated_as_in_training(real, activations)) {
+    QatModel model(real, activations, config, Kernels::kAten);
     model.record_values(&seen, std::move(replaced));
-    seen[real.output] = model.run(to_aten(input), false);
+    seen[real.output] = model.run(to_aten(input), Mode::kEvaluation);
   } else {
     AnnotatedModel model(real, activations, std::move(replaced));
-    model.run(to_aten(input), false);
+    model.run(to_aten(input), Mode::kEvaluation);
     seen = std::move(model.seen);
   }
   std::map<std::string, Tensor> values;

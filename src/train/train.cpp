@@ -26,6 +26,11 @@ void check_fraction(double value, const char* setting) {
   throw Error(ErrorCode::kUsage, setting, fmt::format("bad value; expected 0 to 1, got {}", value));
 }
 
+/// ATen's autocast knows its own kernels only.
+Kernels kernels_for(const TrainConfig& config) {
+  return resolved_precision(config) == "fp32" ? Kernels::kOctavo : Kernels::kAten;
+}
+
 }  // namespace
 
 TrainResult train(const Graph& graph, const Dataset& train_split, const Dataset* test_split,
@@ -33,7 +38,7 @@ TrainResult train(const Graph& graph, const Dataset& train_split, const Dataset*
   const Splits splits{train_split, test_split, normalization};
   check_run(graph, splits, config);
   const Fingerprint identity = fingerprint("train", graph, splits, config);
-  FloatModel model(graph, resolved_precision(config) == "fp32");
+  FloatModel model(graph, kernels_for(config));
   std::vector<EpochRecord> history = fit(model, "train", splits, config, identity);
   return {model.snapshot(), std::move(history)};
 } catch (...) {
@@ -51,15 +56,8 @@ QatResult train_quantized(const Graph& graph, const std::map<std::string, QuantP
     throw Error(ErrorCode::kUsage, "weight_qmax",
                 fmt::format("bad value; expected 1 to 127, got {}", config.weight_qmax));
   }
-  Fingerprint identity = fingerprint("qat", graph, splits, config.train);
-  identity["freeze_batch_norm"] = fmt::format("{}", config.freeze_batch_norm);
-  identity["freeze_observers"] = fmt::format("{}", config.freeze_observers);
-  identity["learnable_scales"] = fmt::format("{}", config.learnable_scales);
-  identity["weight_qmax"] = fmt::format("{}", config.weight_qmax);
-  for (const auto& [name, params] : activations) {
-    identity["activation " + name] = fmt::format("{} {}", params.scale(), params.zero_point());
-  }
-  QatModel model(graph, activations, config);
+  const Fingerprint identity = qat_fingerprint(graph, activations, splits, config);
+  QatModel model(graph, activations, config, kernels_for(config.train));
   std::vector<EpochRecord> history = fit(model, "qat", splits, config.train, identity);
   return {model.snapshot(), std::move(history)};
 } catch (...) {

@@ -1,6 +1,7 @@
 /// The training loop that float training and QAT share.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ void check_data(const Graph& graph, const Dataset& split);
 /// Everything that decides the outcome of a run; `graph` with its starting weights.
 Fingerprint fingerprint(const std::string& phase, const Graph& graph, const Splits& splits,
                         const TrainConfig& config);
+
+/// Likewise of QAT, which starts from PTQ's ranges too.
+Fingerprint qat_fingerprint(const Graph& graph, const std::map<std::string, QuantParams>& activations,
+                            const Splits& splits, const QatConfig& config);
 
 /// Trains `model` as configured, resuming from the checkpoint if there is one, and leaves it with its final
 /// parameters (the averages where `ema_decay` is set). `phase` names the run in progress, records and errors.

@@ -33,12 +33,12 @@ std::filesystem::path write_model(const TemporaryFolder& folder) {
 }
 
 TEST(Help, TeachesEveryCommand) {
-  for (const char* command : {"run", "train", "ptq", "qat", "eval", "bench", "inspect", "verify", "data"}) {
+  for (const char* command :
+       {"run", "train", "ptq", "qat", "eval", "bench", "inspect", "verify", "data", "doctor"}) {
     const Finished help = octavo({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_TRUE(contains(help.out, "Examples:")) << command;
-    // inspect has no setting.
-    const bool has_settings = command != std::string("inspect");
+    const bool has_settings = command != std::string("doctor");
     EXPECT_EQ(contains(help.out, "(default "), has_settings) << command;
   }
   const Finished all = octavo({"--help"});
@@ -98,6 +98,23 @@ TEST(Usage, WrongArgumentsExitWith2) {
   EXPECT_EQ(octavo({"run", "--flip=maybe"}).exit_code, 2);
 }
 
+TEST(Usage, NoArgumentsShowHelpAndStillFail) {
+  const Finished finished = octavo({});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_EQ(finished.err, octavo({"--help"}).out);
+}
+
+// A far-fetched suggestion sends people astray.
+TEST(Usage, NothingIsSuggestedThatIsAnotherWord) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"-v"}, {"run", "--optimizer", "adam"}, {"install"}}) {
+    const Finished finished = octavo(arguments);
+    EXPECT_EQ(finished.exit_code, 2);
+    EXPECT_FALSE(contains(finished.err, "did you mean")) << finished.err;
+  }
+}
+
 TEST(Usage, UnknownFlagNamesNearestFlag) {
   const Finished finished = octavo({"run", "--bach-size", "3"});
   EXPECT_EQ(finished.exit_code, 2);
@@ -134,6 +151,21 @@ TEST(Config, UnknownKeyExitsWith2AndItsPlace) {
   EXPECT_EQ(finished.exit_code, 2);
   EXPECT_TRUE(contains(finished.err, "c.toml:2:1: unknown key 'train.epoch'")) << finished.err;
   EXPECT_TRUE(contains(finished.err, "did you mean 'train.epochs'?")) << finished.err;
+}
+
+TEST(Config, KeyAboveAllSectionsNamesItsSections) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "c.toml") << "epochs = 3\n";
+  const Finished finished = octavo({"run", "--config", (folder / "c.toml").string()});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_TRUE(contains(finished.err, "(it is a key of [train] and [qat])")) << finished.err;
+}
+
+TEST(Config, MisspeltSectionNamesTheNearest) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "c.toml") << "[trian]\nepochs = 3\n";
+  const Finished finished = octavo({"run", "--config", (folder / "c.toml").string()});
+  EXPECT_TRUE(contains(finished.err, "(did you mean [train]?)")) << finished.err;
 }
 
 TEST(Config, MissingFileExitsWith5) {
@@ -199,6 +231,77 @@ TEST(ModelFile, BadFilesHaveTheirExitCodes) {
     }
     EXPECT_EQ(octavo({command, (folder / "missing.onnx").string()}).exit_code, 5) << command;
   }
+}
+
+TEST(ModelFile, FolderIsNotWhatWasExpected) {
+  const TemporaryFolder folder;
+  const Finished finished = octavo({"eval", folder.path().string()});
+  EXPECT_EQ(finished.exit_code, 5);
+  EXPECT_TRUE(contains(finished.err, "expected a file, got a folder")) << finished.err;
+}
+
+TEST(Terminal, NoBarIsLeftInFrontOfResults) {
+  const TemporaryFolder folder;
+  const std::string model = write_model(folder).string();
+  const std::string output = (folder / "int8.onnx").string();
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"ptq", model, "--calibration-samples", "20", "--out", output},
+        {"eval", model, "--test-limit", "64"},
+        {"bench", model, "--batches", "1", "--runs", "3"}}) {
+    const OnTerminal finished = octavo_on_terminal(arguments, 80);
+    ASSERT_EQ(finished.exit_code, 0) << finished.written;
+    EXPECT_TRUE(contains(finished.written, "] ")) << "no bar was shown: " << finished.written;
+    for (const std::string& line : finished.screen) {
+      EXPECT_FALSE(contains(line, "[#") || contains(line, "[.") || contains(line, "#]")) << line;
+    }
+  }
+}
+
+TEST(Terminal, RemarksAreBrokenBetweenWords) {
+  const TemporaryFolder folder;
+  const std::string model = write_model(folder).string();
+  const OnTerminal finished = octavo_on_terminal({"eval", model, "--test-limit", "10"}, 50);
+  ASSERT_EQ(finished.exit_code, 0) << finished.written;
+  for (const std::string& line : finished.screen) {
+    const bool remark = !line.starts_with(model) && line.find(' ') != std::string::npos;
+    EXPECT_TRUE(!remark || line.size() <= 50) << line;
+  }
+  EXPECT_TRUE(finished.screen.front().starts_with("fashion-mnist: read from")) << finished.screen.front();
+}
+
+TEST(Quiet, LeavesResultsAndErrorsAlone) {
+  const TemporaryFolder folder;
+  const std::string model = write_model(folder).string();
+  const std::vector<std::string> arguments{"eval", model, "--test-limit", "10", "--quiet"};
+  const Finished finished = octavo(arguments);
+  EXPECT_EQ(finished.exit_code, 0);
+  EXPECT_EQ(finished.err, "");
+  EXPECT_TRUE(contains(finished.out, "accuracy")) << finished.out;
+  EXPECT_FALSE(contains(octavo_on_terminal(arguments, 80).written, "["));
+  EXPECT_TRUE(contains(octavo({"eval", "/nowhere.onnx", "--quiet"}).err, "error: "));
+}
+
+TEST(Eval, ClassWithoutImagesHasNoAccuracy) {
+  const TemporaryFolder folder;
+  const Finished finished = octavo({"eval", write_model(folder).string(), "--test-limit", "1"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  std::size_t without = 0;
+  for (std::size_t at = finished.out.find("(no images)"); at != std::string::npos;
+       at = finished.out.find("(no images)", at + 1))
+    ++without;
+  EXPECT_EQ(without, 9U) << finished.out;
+}
+
+TEST(Bench, OneThreadAndALongPathKeepTheirColumns) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / std::string(60, 'd'));
+  const auto model = folder / (std::string(60, 'd') + "/模型.onnx");
+  std::filesystem::rename(write_model(folder), model);
+  const Finished finished =
+      octavo({"bench", model.string(), "--batches", "1", "--runs", "3", "--threads", "1"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_TRUE(contains(finished.out, "1 thread, ")) << finished.out;
+  EXPECT_TRUE(contains(finished.out, "d/模型.onnx  fp32 ")) << finished.out;
 }
 
 TEST(Eval, WrongDataSetForTheModelExitsWith3) {

@@ -132,6 +132,34 @@ TEST(ImageFolderCommands, TrainingTakesTheSizeAsked) {
   EXPECT_EQ(graph.value(graph.output).shape, (Shape{kDynamic, 2}));
 }
 
+TEST(ImageFolderCommands, RunTakesAFolderForWhatItIs) {
+  const TemporaryFolder folder;
+  const std::filesystem::path out = folder / "run";
+  const Finished run = octavo({"run",
+                               "--model",
+                               "resnet20",
+                               "--data",
+                               pictures(folder).string(),
+                               "--image-size",
+                               "16",
+                               "--epochs",
+                               "1",
+                               "--qat-epochs",
+                               "1",
+                               "--batch-size",
+                               "8",
+                               "--runs",
+                               "2",
+                               "--batches",
+                               "1",
+                               "--threads",
+                               "1",
+                               "--out",
+                               out.string()});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_TRUE(load_onnx(out / "qat.onnx").quantized());
+}
+
 /// Data sets of a fixed size, for a model of another one.
 TEST(ImageFolderCommands, FashionMnistIsResizedToTheModelsInputAndItIsSaid) {
   if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist"))

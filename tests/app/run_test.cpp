@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/temporary_folder.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/quantize/layer_choices.h"
@@ -97,6 +98,7 @@ TEST(Run, MakesAComparisonThatEvalRepeats) {
         "octavo.dataset", "octavo.variant", "octavo.mean", "octavo.classes"}) {
     EXPECT_TRUE(qat.metadata.contains(key)) << key;
   }
+  EXPECT_EQ(qat.metadata.at("octavo.data_hash"), results["phases"]["data"]["SHA-256 of the training images"]);
   EXPECT_TRUE(contains(qat.metadata.at("octavo.settings"), "qat.epochs=2"))
       << qat.metadata.at("octavo.settings");
 }
@@ -389,6 +391,35 @@ TEST_F(FinishedRun, MovedFolderIsTheRunOfItsConfiguration) {
   EXPECT_FALSE(std::filesystem::exists(out_));
 }
 
+// Its models and accuracy are those of any instruction set, its times are not.
+TEST_F(FinishedRun, IsTimedAgainOnAnotherInstructionSetOfThisCpu) {
+  if (!cpu_has(Isa::kAvx2)) GTEST_SKIP() << "this CPU has one instruction set";
+  RunOptions generic;
+  generic.environment = {{"OCTAVO_ISA", "generic"}};
+  const Arguments same = tiny("run", out_, kOne);
+  const Finished timed = octavo(same, generic);
+  ASSERT_EQ(timed.exit_code, kOk) << timed.err;
+  EXPECT_TRUE(contains(timed.err, "qat: done before")) << timed.err;
+  const Json results = read_json(out_ / "results.json");
+  EXPECT_EQ(results["environment"]["isa"], "generic");
+  EXPECT_EQ(results["variants"][2]["correct"],
+            read_json(*made_ / "run" / "results.json")["variants"][2]["correct"]);
+  const Finished shown = octavo(same, generic);
+  EXPECT_TRUE(contains(shown.err, "finished before")) << shown.err;
+  // What another CPU has measured is shown as it is.
+  replace_in("results.json", "\"cpu\": \"", "\"cpu\": \"other ");
+  const Finished elsewhere = octavo(same);
+  ASSERT_EQ(elsewhere.exit_code, kOk) << elsewhere.err;
+  EXPECT_TRUE(contains(elsewhere.err, "finished before")) << elsewhere.err;
+  EXPECT_EQ(read_json(out_ / "results.json")["environment"]["isa"], "generic");
+}
+
+TEST_F(FinishedRun, ModelOfAKilledProcessIsRemoved) {
+  std::ofstream(out_ / "qat.onnx.new") << "half a model";
+  EXPECT_EQ(again({}).exit_code, kOk);
+  EXPECT_FALSE(std::filesystem::exists(out_ / "qat.onnx.new"));
+}
+
 TEST_F(FinishedRun, StartedOverLeavesNothingOld) {
   const Finished over = octavo(tiny("train", out_, {"--epochs", "1", "--no-resume"}));
   ASSERT_EQ(over.exit_code, kOk) << over.err;
@@ -470,6 +501,21 @@ TEST(Run, FullDiskExitsWith5AndLeavesNoHalfFile) {
   for (const auto& entry : std::filesystem::directory_iterator(out)) {
     const std::string name = entry.path().filename().string();
     EXPECT_TRUE(name == "config.toml" || name == "log.jsonl" || name == "progress.json") << name;
+  }
+}
+
+// OpenBLAS' thread asks for memory for ever where there is none, and its library waits for it when the
+// program ends. Where memory is too short to load LibTorch, that aborts before main().
+TEST(Run, ShortOfMemoryEnds) {
+  for (const std::uint64_t kilobytes : {640'000, 680'200}) {
+    const TemporaryFolder folder;
+    const Finished finished = octavo(tiny("run", folder / "run", {"--epochs", "2", "--threads", "1"}),
+                                     {.interrupt_when = {}, .max_memory_bytes = kilobytes * 1024});
+    const bool loaded = !contains(finished.err, "terminate called");
+    EXPECT_TRUE(finished.exit_code == 0 || finished.exit_code == 5 || !loaded) << finished.exit_code;
+    if (finished.exit_code == 5) {
+      EXPECT_TRUE(contains(finished.err, "out of memory")) << finished.err;
+    }
   }
 }
 

@@ -187,9 +187,11 @@ TEST(QatConfiguration, KeepsWeightsAsNarrowAsPtq) {
   EXPECT_EQ(qat_config(settings).weight_qmax, 63);
 }
 
-TEST(Nearest, TakesTheSmallestEditDistance) {
-  EXPECT_EQ(nearest("epohcs", {"lr", "epochs", "epoch_count"}), "epochs");
-  EXPECT_EQ(nearest("anything", {}), "");
+TEST(DidYouMean, TakesTheSmallestEditDistance) {
+  EXPECT_EQ(did_you_mean("epohcs", {"lr", "epochs", "epoch_count"}), " (did you mean epochs?)");
+  EXPECT_EQ(did_you_mean("anything", {}), "");
+  EXPECT_EQ(did_you_mean("adam", {"resize", "data"}), "");
+  EXPECT_EQ(did_you_mean("-v", {"run", "ptq"}), "");
 }
 
 TEST(DefiningSettings, LeaveOutWhatChangesNoResult) {

@@ -120,6 +120,9 @@ TEST_F(SupersededMistake, CalibrationUsesAsManyImagesAsAsked) {
     ++count;
   }
   EXPECT_EQ(count, 30);
+  // And those of the training split, as they are on disk.
+  EXPECT_EQ(quantized.metadata.at("octavo.calibration.data"), "fashion-mnist train");
+  EXPECT_EQ(quantized.metadata.at("octavo.calibration.data_hash"), data_.train.hash);
 }
 
 // 4: convolution, batch norm and ReLU were quantized one by one.

@@ -106,6 +106,12 @@ TEST(QuantizeBias, IsInUnitsOfBothScalesAndSaturates) {
                    {3}, std::vector<std::int32_t>{8, -1, std::numeric_limits<std::int32_t>::max()}));
 }
 
+TEST(QuantizeBias, RoundsHalfToEven) {
+  const Tensor bias = Tensor::from<float>({6}, {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 0.75F});
+  const Tensor integers = quantize_bias(bias, 1.0F, weight_params({1, 1, 1, 1, 1, 1}, 0, 127));
+  EXPECT_EQ(integers, Tensor::from<std::int32_t>({6}, {0, 2, 2, 0, -2, 1}));
+}
+
 TEST(ValidateParams, NamesWhatIsWrong) {
   const auto message = [](const QuantParams& params) -> std::string {
     try {

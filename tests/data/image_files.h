@@ -41,7 +41,7 @@ std::string png_bytes(std::uint32_t format, std::uint32_t height, std::uint32_t 
 /// One pixel everywhere; JCS_GRAYSCALE, JCS_RGB or, as Adobe's programs write it, JCS_CMYK with inverted
 /// inks.
 inline std::string jpeg_bytes(J_COLOR_SPACE space, unsigned height, unsigned width,
-                              const std::vector<std::uint8_t>& pixel) {
+                              const std::vector<std::uint8_t>& pixel, bool progressive = false) {
   jpeg_compress_struct jpeg{};
   jpeg_error_mgr errors{};
   jpeg.err = jpeg_std_error(&errors);
@@ -55,6 +55,7 @@ inline std::string jpeg_bytes(J_COLOR_SPACE space, unsigned height, unsigned wid
   jpeg.in_color_space = space;
   jpeg_set_defaults(&jpeg);
   jpeg_set_quality(&jpeg, 95, TRUE);
+  if (progressive) jpeg_simple_progression(&jpeg);
   jpeg_start_compress(&jpeg, TRUE);
   std::vector<std::uint8_t> row;
   for (unsigned x = 0; x < width; ++x) row.insert(row.end(), pixel.begin(), pixel.end());

@@ -50,6 +50,43 @@ TEST(ImageFolder, ClassesAreFoldersByNameAndTakeTurns) {
   EXPECT_EQ(pair.normalization.mean, (std::vector<float>{0.485F, 0.456F, 0.406F}));
 }
 
+TEST(ImageFolder, WhatIsNoImageIsPassedOverAndSaid) {
+  const TemporaryFolder folder;
+  fill(folder);
+  put_image(folder / "train/a b/Thumbs.db", "left behind");
+  put_image(folder / "train/a b/notes.txt", "no image");
+  put_image(folder / "train/z/picture.webp", "RIFF....WEBP");
+  put_image(folder / "__MACOSX/train/a b/1.png", "left behind");
+  std::vector<std::string> notes;
+  ImageFolderConfig config = eight();
+  config.on_note = [&](const std::string& note) { notes.push_back(note); };
+  EXPECT_EQ(read_image_folder(folder.path(), config).train.size(), 4);
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("2 files neither JPEG nor PNG are passed over ("), std::string::npos) << notes[0];
+  EXPECT_NE(notes[0].find("notes.txt, ...)"), std::string::npos) << notes[0];
+  // What is called an image has to be one.
+  put_image(folder / "train/z/broken.png", "no image");
+  expect_error(ErrorCode::kBadInput, {"broken.png", "neither a JPEG nor a PNG"},
+               [&] { read_image_folder(folder.path(), config); });
+}
+
+TEST(ImageFolder, SplitsAreKnownInAnyCaseAndAsTrainingAndTesting) {
+  const TemporaryFolder folder;
+  put_image(folder / "Training/a/1.png", grey_png(10, 8, 8));
+  put_image(folder / "TESTING/a/1.png", grey_png(20, 8, 8));
+  put_image(folder / "TESTING/a/2.png", grey_png(20, 8, 8));
+  const DatasetPair pair = read_image_folder(folder.path(), eight());
+  EXPECT_EQ(pair.train.size(), 1);
+  EXPECT_EQ(pair.test.size(), 2);
+}
+
+TEST(ImageFolder, ClassMayBeCalledLikeASplit) {
+  const TemporaryFolder folder;
+  for (const char* name : {"bus", "car", "train"}) put_image(folder / name / "1.png", grey_png(10, 8, 8));
+  EXPECT_EQ(read_image_folder(folder.path(), eight(WantedSplits::kTest)).test.class_names,
+            (std::vector<std::string>{"bus", "car", "train"}));
+}
+
 TEST(ImageFolder, GreyModelsGetOneChannel) {
   const TemporaryFolder folder;
   fill(folder);
@@ -97,11 +134,21 @@ TEST(ImageFolder, CalibrationTakesImagesWithoutClasses) {
   put_image(folder / "2.png", grey_png(20, 8, 8));
   EXPECT_EQ(read_image_folder(folder.path(), eight(WantedSplits::kTrain)).train.labels,
             (std::vector<std::int32_t>{0, 0}));
-  expect_error(ErrorCode::kBadInput, {"no images", "one folder a class"},
+  expect_error(ErrorCode::kBadInput, {"no images", "one folder per class"},
                [&] { read_image_folder(folder.path(), eight(WantedSplits::kTest)); });
 }
 
 /// Links to where they lie, to another class, to the other split, to themselves and to each other.
+TEST(ImageFolder, TestImagesNeedNoClassesWhereNobodyAsksForThem) {
+  const TemporaryFolder folder;
+  put_image(folder / "one.png", grey_png(50, 8, 8));
+  put_image(folder / "two.png", grey_png(60, 8, 8));
+  ImageFolderConfig config = eight(WantedSplits::kTest);
+  expect_error(ErrorCode::kBadInput, {}, [&] { read_image_folder(folder.path(), config); });
+  config.labels = false;
+  EXPECT_EQ(read_image_folder(folder.path(), config).test.size(), 2);
+}
+
 TEST(ImageFolder, LoopingLinksArePassedOver) {
   const TemporaryFolder folder;
   fill(folder);

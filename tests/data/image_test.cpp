@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/image_files.h"
+#include "octavo/core/hash.h"
 
 namespace octavo {
 namespace {
@@ -98,9 +99,7 @@ Image patterned(std::int64_t height, std::int64_t width) {
 }
 
 std::uint64_t fnv(const Pixels& pixels) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const std::uint8_t p : pixels) hash = (hash ^ p) * 1099511628211ULL;
-  return hash;
+  return fnv1a({reinterpret_cast<const char*>(pixels.data()), pixels.size()});
 }
 
 // Expected: Image.resize(size, Image.BILINEAR) of Pillow 9.4.
@@ -147,9 +146,31 @@ TEST(DecodeImage, FlatPicturesOfAnySizeAreRead) {
   // As dense as the formats allow.
   for (const std::string& bytes :
        {testing::grey_png(7, 4096, 4096), testing::jpeg_bytes(JCS_GRAYSCALE, 4096, 4096, {7}),
-        testing::jpeg_bytes(JCS_RGB, 4096, 4096, {7, 7, 7})}) {
+        testing::jpeg_bytes(JCS_RGB, 4096, 4096, {7, 7, 7}),
+        testing::jpeg_bytes(JCS_GRAYSCALE, 4096, 4096, {7}, true),
+        testing::jpeg_bytes(JCS_RGB, 4096, 4096, {7, 7, 7}, true)}) {
     EXPECT_EQ(decode_image(std::as_bytes(std::span(bytes)), 1, "image").pixels[4096 * 4096 - 1], 7);
   }
+}
+
+/// `bytes` of a progressive JPEG with its last scan so many times more.
+std::string with_more_scans(const std::string& bytes, int times) {
+  const std::size_t scan = bytes.rfind("\xff\xda");
+  std::string result = bytes.substr(0, bytes.size() - 2);  // without the mark of the end
+  for (int i = 0; i < times; ++i) result += bytes.substr(scan, bytes.size() - 2 - scan);
+  return result + bytes.substr(bytes.size() - 2);
+}
+
+// A scan of a flat picture takes a few dozen bytes, and the decoder a walk over all of its blocks.
+TEST(DecodeImage, ScansOfAJpegAreBoundedByItsBytes) {
+  const std::string flat = testing::jpeg_bytes(JCS_GRAYSCALE, 2048, 2048, {7}, true);
+  EXPECT_EQ(decode(with_more_scans(flat, 4), 1).pixels[0], 7);
+  expect_error(ErrorCode::kBadInput, {"folder/picture", "more scans than a file of its size may have"},
+               [&] { decode(with_more_scans(flat, 150)); });
+  // Small ones cost nothing, up to a number that no encoder reaches.
+  const std::string small = testing::jpeg_bytes(JCS_GRAYSCALE, 16, 16, {7}, true);
+  EXPECT_EQ(decode(with_more_scans(small, 150), 1).pixels[0], 7);
+  expect_error(ErrorCode::kBadInput, {"more scans"}, [&] { decode(with_more_scans(small, 600)); });
 }
 
 TEST(SizeBeforeCrop, KeepsProportionAndCoversTheWindow) {

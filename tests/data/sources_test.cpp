@@ -4,6 +4,7 @@
 
 #include "data/cifar_files.h"
 #include "data/http_server.h"
+#include "data/image_files.h"
 #include "octavo/core/temporary_folder.h"
 
 namespace octavo {
@@ -174,6 +175,27 @@ TEST_F(Sources, AutoWithAFolderTakesWhatLiesThere) {
   DataRequest wanted = request("auto");
   wanted.path = kDebian;
   EXPECT_EQ(load_dataset(wanted).train.name, "fashion-mnist");
+}
+
+// What the caller's model was trained on is preferred; else the first. Which it was is said.
+TEST_F(Sources, FolderOfSeveralKindsSaysWhatItTakes) {
+  const fs::path both = folder / "both";
+  testing::put_cifar_folder(both);
+  testing::put_image(both / "train" / "cats" / "1.png", testing::grey_png(10, 8, 8));
+  testing::put_image(both / "val" / "cats" / "1.png", testing::grey_png(20, 8, 8));
+  DataRequest wanted = request("auto");
+  wanted.path = both;
+  wanted.images.height = wanted.images.width = 8;
+  EXPECT_EQ(load_dataset(wanted).train.name, "cifar10");
+  EXPECT_TRUE(noted("holds cifar10 and image-folder; cifar10 is taken (--dataset chooses)"));
+  notes.clear();
+  wanted.preferred = "image-folder";
+  EXPECT_EQ(load_dataset(wanted).train.name, "image-folder");
+  EXPECT_TRUE(noted("image-folder is taken"));
+  notes.clear();
+  wanted.path = both / "train" / "..";
+  fs::remove(both / "test_batch.bin");
+  EXPECT_EQ(load_dataset(wanted).train.name, "image-folder");
 }
 
 TEST_F(Sources, StoppedDownloadIsNotAFallback) {

@@ -179,15 +179,36 @@ TEST(CApi, OneModelServesSeveralThreads) {
   }
 }
 
-TEST(CApi, ServesAProgramInC) {
+/// What classify_in_c prints of a model, its last words of failure included, with OCTAVO_ISA as it is given.
+struct Printed {
+  int exit_code = -1;
+  std::string text;
+};
+Printed classified_in_c(const std::string& model, const std::string& isa) {
   const std::string folder = embed_folder().string();
-  const std::string command =
-      std::string(CLASSIFY_IN_C) + " " + folder + "/int8.onnx " + folder + "/images.bin";
+  const std::string command = "OCTAVO_ISA='" + isa + "' " + CLASSIFY_IN_C + " " + folder + "/" + model + " " +
+                              folder + "/images.bin 2>&1";
+  Printed printed;
   FILE* pipe = popen(command.c_str(), "r");
-  ASSERT_NE(pipe, nullptr);
-  std::string printed;
-  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) printed += static_cast<char>(c);
-  EXPECT_EQ(pclose(pipe), 0);
+  EXPECT_NE(pipe, nullptr);
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) printed.text += static_cast<char>(c);
+  printed.exit_code = WEXITSTATUS(pclose(pipe));
+  return printed;
+}
+
+TEST(CApi, KeepsToTheInstructionSetOfTheEnvironment) {
+  EXPECT_EQ(classified_in_c("int8.onnx", "generic").text, classified_in_c("int8.onnx", "").text);
+  for (const char* model : {"int8.onnx", "float.onnx"}) {
+    EXPECT_EQ(classified_in_c(model, "generic").exit_code, OCTAVO_OK);
+    const Printed refused = classified_in_c(model, "avx9");
+    EXPECT_EQ(refused.exit_code, OCTAVO_USAGE);
+    EXPECT_EQ(refused.text.rfind("OCTAVO_ISA: no such instruction set", 0), 0U) << refused.text;
+  }
+}
+
+TEST(CApi, ServesAProgramInC) {
+  const auto [exit_code, printed] = classified_in_c("int8.onnx", "");
+  EXPECT_EQ(exit_code, OCTAVO_OK);
   const char* names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
   const std::vector<float> logits = embed_logits("int8");
   std::string expected;

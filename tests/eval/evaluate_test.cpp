@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "octavo/core/error.h"
-#include "octavo/eval/layer_costs.h"
 #include "octavo/graph/builder.h"
+#include "octavo/runtime/latency.h"
 
 namespace octavo {
 namespace {
@@ -191,6 +191,25 @@ TEST(Latency, ModelsInTurnsEachGetAllTheirRuns) {
   }
 }
 
+/// Of this thread alone, whatever else the machine does.
+double cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+TEST(Latency, WarmUpRunsAreMadeAndNotCounted) {
+  const CompiledModel model = compiled(three_pixel_model());
+  const auto seconds_of = [&](int warmup, int runs) {
+    const double start = cpu_seconds();
+    EXPECT_EQ(measure_latency(model, {.batch = 1, .warmup = warmup, .runs = runs}).runs, runs);
+    return cpu_seconds() - start;
+  };
+  constexpr int kMany = 20000;
+  const double timed = seconds_of(0, kMany);
+  EXPECT_GT(seconds_of(kMany, 1), timed / 4);
+}
+
 TEST(Latency, SettingsOutOfRangeAreRefused) {
   const CompiledModel model = compiled(three_pixel_model());
   const auto message = [&](const LatencyConfig& config) {
@@ -226,6 +245,36 @@ TEST(Layers, TimesAndRatesAreOfTheModelsSteps) {
   }
   EXPECT_THROW(measure_layers(model, {.batch = 3}), Error);
   EXPECT_THROW(measure_layers(model, {.batch = 1, .runs = 0}), Error);
+}
+
+TEST(Evaluate, OneOutputTellsTwoClassesApart) {
+  GraphBuilder builder("one", 1, 1, 3, 1);
+  const ValueId flat = builder.flatten("flatten", builder.input());
+  Graph logit = builder.finish(builder.gemm("fc", flat, 1, false));
+  for (Value& value : logit.values) {
+    // Positive where the second pixel is brighter than the first.
+    if (value.constant) value.constant = Tensor::from<float>({1, 3}, std::vector<float>{-1, 1, 0});
+  }
+  Dataset data = five_images();
+  data.class_names = {"no", "yes"};
+  data.labels = {0, 1, 0, 0, 0};
+  EXPECT_EQ(decision_threshold(logit), 0.0F);
+  const Accuracy by_logit = evaluate(compiled(logit), data, kIdentity, {}, {}, decision_threshold(logit));
+  EXPECT_EQ(by_logit.predictions, (std::vector<std::int32_t>{0, 1, 0, 1, 0}));
+  EXPECT_EQ(by_logit.correct, 4);
+  EXPECT_EQ(by_logit.class_images, (std::vector<std::int64_t>{4, 1}));
+
+  Graph probability = logit;
+  probability.values.push_back({"p", probability.value(probability.output).shape, {}, {}});
+  const auto id = static_cast<ValueId>(probability.values.size() - 1);
+  probability.nodes.push_back({"sigmoid", Op::kSigmoid, {probability.output}, id, {}});
+  probability.output = id;
+  EXPECT_EQ(decision_threshold(probability), 0.5F);
+  EXPECT_EQ(evaluate(compiled(probability), data, kIdentity, {}, {}, 0.5F).predictions, by_logit.predictions);
+
+  data.class_names = {"a", "b", "c"};
+  EXPECT_EQ(error_of(ErrorCode::kBadInput, [&] { evaluate(compiled(logit), data, kIdentity); }),
+            "five test: classes do not fit the model; expected 2 for its one output, got 3");
 }
 
 }  // namespace

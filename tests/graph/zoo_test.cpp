@@ -32,6 +32,9 @@ constexpr ZooInput kImageNet{.channels = 3, .height = 224, .width = 224, .classe
 /// Two 1x1 projections with their batch norms, 16 to 32 and 32 to 64 channels.
 constexpr std::int64_t kProjections = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64);
 
+/// Which tokens of a shifted window see each other is a constant of so many numbers, and counted.
+constexpr std::int64_t kMasks = (64 + 16 + 3 * 4) * 49 * 49;
+
 class ZooParameters : public ::testing::TestWithParam<Published> {};
 
 TEST_P(ZooParameters, EqualThePublishedOnes) {
@@ -63,6 +66,23 @@ INSTANTIATE_TEST_SUITE_P(
         // parameter.
         Published{"mobilenet-v3-small", kCifar1000, 2542856}, Published{"squeezenet", kCifar1000, 1235496},
         Published{"shufflenet-v2", kCifar1000, 2278604}, Published{"resnet18-224", kImageNet, 11689512, 1.81},
+        // torchvision's efficientnet_b0 and regnet_y_400mf; timm's efficientnet_lite0 and
+        // mobilenetv4_conv_small.
+        Published{"efficientnet-b0", kCifar1000, 5288548}, Published{"regnet-y-400mf", kCifar1000, 4344144},
+        Published{"efficientnet-lite0", kCifar1000, 4652008},
+        Published{"mobilenet-v4-small", kCifar1000, 3774024},
+        // github.com/huggingface/pytorch-image-models counts 5,717,416 in deit_tiny_patch16_224, the 192 of
+        // the class token among them, which the first position has here; 28,589,128 in convnext_tiny.
+        Published{"deit-tiny-224", kImageNet, 5717416 - 192, 1.25},
+        Published{"convnext-tiny-224", kImageNet, 28589128, 4.46},
+        // swin_tiny_patch4_window7_224: 28,288,354, with tables of 169 biases a head; here each pair of the
+        // 49 tokens has its own. Heads: 2 blocks of 3, 2 of 6, 6 of 12, 2 of 24.
+        Published{"swin-tiny-224", kImageNet,
+                  28288354 + (49 * 49 - 169) * (2 * 3 + 2 * 6 + 6 * 12 + 2 * 24) + kMasks},
+        // Patches of 4 x 4 pixels instead of 16 x 16, 65 positions instead of 197, 10 classes.
+        Published{"vit-tiny", kCifar, 5717416 - 192 - 192 * 3 * (256 - 16) - 192 * (197 - 65) - 990 * 193},
+        // A stem of 2 x 2.
+        Published{"convnext-tiny", kCifar1000, 28589128 - 96 * 3 * (16 - 4)},
         Published{"resnet50-224", kImageNet, 25557032, 4.09},
         Published{"mobilenet-v2-224", kImageNet, 3504872, 0.30},
         // The same with 10 classes: 990 rows of the last layer fewer.
@@ -81,7 +101,8 @@ class ZooModel : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ZooModel, TakesSmallGreyImages) {
   EXPECT_FALSE(model_description(GetParam()).empty());
-  const Graph graph = make_model(GetParam(), {.channels = 1, .height = 28, .width = 28, .classes = 7}, 3);
+  const std::int64_t side = GetParam().ends_with("-224") ? 32 : 28;
+  const Graph graph = make_model(GetParam(), {.channels = 1, .height = side, .width = side, .classes = 7}, 3);
   EXPECT_EQ(graph.value(graph.output).shape, (Shape{kDynamic, 7}));
 }
 

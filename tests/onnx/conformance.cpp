@@ -67,13 +67,16 @@ std::string reason(const std::string& why) {
   const std::size_t begin = why.find(list);
   if (begin == std::string::npos) return why;
   std::string first = why.substr(begin + list.size());
-  first = first.substr(0, std::min({first.find("; expected "), first.find("), '")}));
+  first = first.substr(
+      0, std::min({first.find("; expected "), first.find("), '"), first.find("), initializer '")}));
   while (!first.empty() && first.back() == ')') first.pop_back();
+  const std::size_t inner = first.find(" (");
+  if (inner == std::string::npos) return first;
+  first = first.substr(inner + 2);
   const std::size_t opset = first.find(", opset ");
-  const std::size_t colon = first.find(": ", opset == std::string::npos ? 0 : opset);
-  if (opset != std::string::npos && colon == std::string::npos)
-    return "operator " + first.substr(first.find('(') + 1, opset - first.find('(') - 1);
-  return colon == std::string::npos ? first : first.substr(colon + 2);
+  if (opset == std::string::npos) return first;  // An initializer's.
+  const std::size_t colon = first.find(": ", opset);
+  return colon == std::string::npos ? "operator " + first.substr(0, opset) : first.substr(colon + 2);
 }
 
 }  // namespace

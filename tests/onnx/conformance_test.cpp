@@ -63,8 +63,9 @@ TEST_F(Conformance, NothingThatOctavoAcceptsComesOutWrong) {
 
 TEST_F(Conformance, EveryClaimedOperatorPassesATest) {
   for (const auto& [op, how] : test::claimed_operators()) {
-    // All of Cast's tests are about types that Octavo has not got.
-    if (op == "Cast") continue;
+    // All of Cast's tests are about types that Octavo has not got, all of LayerNormalization's about its mean
+    // and deviation too (EveryOperator asks ONNX Runtime).
+    if (op == "Cast" || op == "LayerNormalization") continue;
     EXPECT_GT(report_.counts.at("import")[op].passed, 0) << op;
   }
 }

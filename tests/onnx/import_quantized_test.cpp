@@ -218,9 +218,16 @@ TEST(ImportQuantized, WhatHasNoPlaceInTheContractStaysRealOrIsUnsupported) {
     return std::vector<float>(value.constant->data<float>().begin(), value.constant->data<float>().end());
   };
   const std::string gemm = "y = Gemm<transB=1>(f, w)";
-  EXPECT_EQ(real(weight("uint8", "3") + gemm), (std::vector<float>{3.5, 8.5, 13.5, 18.5}));
-  EXPECT_EQ(real(weight("int8", "3") + gemm), (std::vector<float>{3.5, 8.5, 13.5, 18.5}));
+  EXPECT_EQ(real(weight("uint8", "200") + gemm), (std::vector<float>{-95, -90, -85, -80}));
+  EXPECT_EQ(real(weight("int8", "-100") + gemm), (std::vector<float>{55, 60, 65, 70}));
   EXPECT_EQ(real(weight("int32", "0") + gemm), (std::vector<float>{5, 10, 15, 20}));
+  // Less their zero points, these fit int8.
+  for (const std::string type : {"uint8", "int8"}) {
+    const Graph graph = import_text(model(quantized_input() + weight(type, "3") + gemm));
+    const Value& value = graph.value(graph.nodes[1].inputs[1]);
+    EXPECT_EQ(value.quant, weight_params({0.5F}, QuantParams::kPerTensor)) << type;
+    EXPECT_EQ(*value.constant, Tensor::from<std::int8_t>({2, 2}, std::vector<std::int8_t>{7, 17, 27, 37}));
+  }
   EXPECT_EQ(real(kWeight + "y = Gemm(f, w)"), (std::vector<float>{5, -7.5, 10, 10}));
   EXPECT_THAT(
       import_error(model("s = Constant<value = float[2] {0.5,0.5}>() z = Constant<value = uint8[2] {0,0}>() "

@@ -108,8 +108,7 @@ Graph every_other_operator(std::uint64_t seed) {
   x = b.sub("sub", row("minuend", {8, 1, 1}, 0.0F), x);
   x = b.div("div", x, row("divisor", {1, 8, 1, 1}, 1.0F));
   x = b.transpose("last", x, {0, 2, 3, 1});
-  x = b.matmul("matmul", x, 6);
-  x = b.add("shift", x, row("shift_by", {6}, -1.0F));
+  x = b.matmul("matmul", x, 6, true);
   const ValueId mean = b.reduce_mean("mean", x, {3});
   const ValueId centered = b.sub("center", x, mean);
   const ValueId variance = b.reduce_mean("variance", b.pow("square", centered, 2.0F), {3});

@@ -29,7 +29,7 @@ class OnnxRuntime : public testing::Test {
 
   std::vector<float> theirs(const Graph& graph, const Tensor& input, bool optimize = true) {
     save_onnx(graph, path_);
-    return test::run_onnx_runtime(path_, input.data<float>(), input.shape(), {.optimize = optimize});
+    return test::onnx_runtime_logits(path_, input, {.modules = {}, .batch = 100, .optimize = optimize});
   }
 
   /// By way of the file, as `octavo eval` does it.
@@ -123,7 +123,7 @@ TEST_F(OnnxRuntime, FilesWithOperatorsOnIntegersGiveTheSame) {
     write_file(path_, bytes);
     const Graph graph = parse_onnx(bytes, "integers.onnx");
     const Tensor input = test::random_input(graph, 50);
-    const std::vector<float> expected = test::run_onnx_runtime(path_, input.data<float>(), input.shape());
+    const std::vector<float> expected = test::onnx_runtime_logits(path_, input);
     const float step = graph.value(graph.output).quant.value().scale();
     // One step apart where a requantization rounds the other way.
     EXPECT_LT(largest_difference(expected, ours(graph, input)), 1.5F * step) << type;

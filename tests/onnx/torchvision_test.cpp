@@ -1,6 +1,6 @@
 /// Real classifiers, exported by PyTorch (bench/export_torchvision.py writes them), against ONNX Runtime:
 ///   OCTAVO_TEST_TORCHVISION=FOLDER build/release/tests/onnx/onnx_torchvision_test
-/// prints a line a model. Skipped where the variable is not set.
+/// prints a line per model. Skipped where the variable is not set.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -82,7 +82,7 @@ TEST(Torchvision, LogitsEqualThoseOfOnnxRuntime) {
     }
     const Tensor input = test::random_input(graph, 2);
     const std::vector<float> ours = run_octavo(graph, input);
-    const std::vector<float> theirs = test::run_onnx_runtime(file, input.data<float>(), input.shape());
+    const std::vector<float> theirs = test::onnx_runtime_logits(file, input);
     ASSERT_EQ(ours.size(), theirs.size());
     const double difference = relative_difference(ours, theirs);
     std::printf("| %s | %.1f | %zu | %.3f | %.1e |\n", file.stem().c_str(), megabytes, graph.nodes.size(),
@@ -132,7 +132,7 @@ TEST(Torchvision, QuantizedFilesRunInOnnxRuntime) {
     const std::vector<std::int64_t> indices{0, 1};
     const Tensor input = normalized_batch(images, indices, normalization);
     const std::vector<float> ours = run_octavo(load_onnx(written), input);
-    const std::vector<float> theirs = test::run_onnx_runtime(written, input.data<float>(), input.shape());
+    const std::vector<float> theirs = test::onnx_runtime_logits(written, input);
     const double ratio =
         static_cast<double>(fs::file_size(written)) / static_cast<double>(fs::file_size(file));
     ASSERT_EQ(ours.size(), theirs.size());

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <random>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
-#include "octavo/core/version.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/quantize/layer_choices.h"

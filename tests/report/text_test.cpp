@@ -78,11 +78,37 @@ TEST(TerminalTable, ColorAddsCodesAndNothingElse) {
   const Results results = round_results();
   std::string colored = terminal_table(results, true, 80);
   EXPECT_NE(colored.find("\033["), std::string::npos);
-  for (const char* code : {"\033[0m", "\033[1m", "\033[2m"}) {
+  for (const std::string code : {"\033[0m", "\033[1m", "\033[2m", "\033[33m"}) {
     for (std::size_t at = colored.find(code); at != std::string::npos; at = colored.find(code))
-      colored.erase(at, 4);
+      colored.erase(at, code.size());
   }
   EXPECT_EQ(colored, terminal_table(results, false, 80));
+}
+
+TEST(TerminalTable, SlowerThanTheBaseHasAnotherColor) {
+  const std::string colored = terminal_table(round_results(), true, 80);
+  EXPECT_NE(colored.find("\033[33m0.50×\033[0m"), std::string::npos) << colored;
+  EXPECT_EQ(colored.find("\033[33m12.5×"), std::string::npos);
+}
+
+TEST(TextWidth, WideLettersTakeTwoColumnsAndMarksNone) {
+  EXPECT_EQ(report::text_width("plain"), 5U);
+  EXPECT_EQ(report::text_width("−0.5 ±"), 6U);
+  EXPECT_EQ(report::text_width("猫"), 2U);
+  EXPECT_EQ(report::text_width("ネコ"), 4U);
+  EXPECT_EQ(report::text_width("고양이"), 6U);
+  EXPECT_EQ(report::text_width("🐈"), 2U);
+  EXPECT_EQ(report::text_width("e\u0301"), 1U);
+  EXPECT_EQ(report::text_width("\xFF\xC3"), 2U);  // Not UTF-8.
+}
+
+TEST(Shorten, CutsWholeLettersToColumns) {
+  EXPECT_EQ(report::shorten("猫猫猫", 6), "猫猫猫");
+  EXPECT_EQ(report::shorten("猫猫猫", 5), "猫猫…");
+  EXPECT_EQ(report::shorten("猫猫猫", 4), "猫…");
+  EXPECT_EQ(report::shorten_front("a/long/path.onnx", 10), "…path.onnx");
+  EXPECT_EQ(report::shorten_front("猫猫猫", 4), "…猫");
+  EXPECT_EQ(report::shorten_front("short", 5), "short");
 }
 
 TEST(TerminalTable, ControlCharactersOfNamesAreNotPrinted) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string>
 
-#include "octavo/core/version.h"
+#include "octavo/core/cpu.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/runtime/placement.h"
@@ -51,7 +51,7 @@ TEST(Int8Model, SimpleCnnEqualsReferenceBitForBit) {
 }
 
 TEST(Int8Model, AllConvolutionsRunOnOurKernelsOnAvx512Vnni) {
-  if (cpu_isa() != "avx512-vnni") GTEST_SKIP() << "this CPU has no AVX-512 VNNI, or AMX besides";
+  if (isa_in_use() != Isa::kAvx512Vnni) GTEST_SKIP() << "this CPU has no AVX-512 VNNI, or AMX besides";
   const CompiledModel model(quantized_zoo("resnet20", {.channels = 3, .height = 8, .width = 8}, 4), {});
   for (const StepInfo& step : model.steps(1)) {
     if (step.operations == 0) continue;

@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
-#include "octavo/core/version.h"
 #include "octavo/graph/builder.h"
 #include "octavo/graph/passes.h"
 #include "octavo/graph/zoo.h"
@@ -180,7 +180,7 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
   int winograd_cases = 0;
   int stride_2_cases = 0;
   for (const ConvCase& c : conv_grid()) {
-    SCOPED_TRACE(std::string(kernels.isa) + ": " + describe(c));
+    SCOPED_TRACE(std::string(isa_name(kernels.isa)) + ": " + describe(c));
     const Graph graph = conv_graph(c, ++seed);
     // Inputs beyond the calibrated range saturate; that must agree too.
     const Tensor input =
@@ -212,12 +212,12 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
       if (algorithm == Int8Conv::Algorithm::kDepthwise) continue;
       const Tensor pooled = max_pool_2x2(wanted);
       Tensor actual_pooled(pooled.shape(), DType::kUInt8);
-      kernels.conv(prepare_int8_conv(lowered, extent, algorithm, true), c.batch, x.data(), nullptr,
-                   actual_pooled.data<std::uint8_t>().data(), threads);
+      kernels.conv(prepare_int8_conv(lowered, extent, algorithm, {.pool2x2 = true}), c.batch, x.data(),
+                   nullptr, actual_pooled.data<std::uint8_t>().data(), threads);
       EXPECT_EQ(actual_pooled, pooled) << "with pooling";
       const std::vector<std::uint8_t> other = random_bytes(wanted.size(), seed);
       for (const Int8Conv::Addition& addition : additions()) {
-        kernels.conv(prepare_int8_conv(lowered, extent, algorithm, false, addition), c.batch, x.data(),
+        kernels.conv(prepare_int8_conv(lowered, extent, algorithm, {.addition = addition}), c.batch, x.data(),
                      other.data(), actual.data<std::uint8_t>().data(), threads);
         EXPECT_EQ(actual, added(wanted, other, addition))
             << "with an addition of " << addition.sum.a_multiplier << ", first " << addition.conv_is_first;
@@ -233,13 +233,14 @@ void expect_kernels_match(const Int8Kernels& kernels, int threads) {
 TEST(Int8Conv, GenericKernelEqualsReferenceBitForBit) { expect_kernels_match(int8_kernels_generic(), 2); }
 
 TEST(Int8Conv, Avx2KernelEqualsReferenceBitForBit) {
-  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
+  if (!cpu_has(Isa::kAvx2)) GTEST_SKIP() << "this CPU has no AVX2";
   expect_kernels_match(int8_kernels_avx2(), 2);
   expect_kernels_match(int8_kernels_avx2(), 1);
 }
 
 TEST(Int8Conv, Avx512VnniKernelEqualsReferenceBitForBit) {
-  if (!cpu_has_avx512vnni()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
+  if (!cpu_has(Isa::kAvx512Vnni))
+    GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
   expect_kernels_match(int8_kernels_avx512vnni(), 2);
   expect_kernels_match(int8_kernels_avx512vnni(), 1);
 }
@@ -279,7 +280,7 @@ std::vector<float> float_outputs(const Int8Kernels& kernels, const IntegerConv& 
 }
 
 TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
-  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
+  if (!cpu_has(Isa::kAvx2)) GTEST_SKIP() << "this CPU has no AVX2";
   using Algorithm = Int8Conv::Algorithm;
   constexpr std::int64_t kMost = 115;  // 64 * 255 * 127 * 9 * 115 < 2^31
   EXPECT_FALSE(winograd_applies(largest_conv(kMost + 1), Algorithm::kWinograd4x4));
@@ -293,7 +294,7 @@ TEST(Int8Conv, WinogradIsExactUpToItsBoundAndRefusesBeyond) {
 }
 
 TEST(Int8Conv, CrossedProductsOfExtremesAreExact) {
-  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this CPU has no AVX2";
+  if (!cpu_has(Isa::kAvx2)) GTEST_SKIP() << "this CPU has no AVX2";
   using Algorithm = Int8Conv::Algorithm;
   std::mt19937_64 generator(7);
   IntegerConv conv = largest_conv(256);
@@ -317,7 +318,8 @@ TEST(Int8Conv, CrossedProductsOfExtremesAreExact) {
 }
 
 TEST(Int8Conv, Avx512VnniSumsOfLargestWeightsAreExact) {
-  if (!cpu_has_avx512vnni()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
+  if (!cpu_has(Isa::kAvx512Vnni))
+    GTEST_SKIP() << "this CPU has no AVX-512 VNNI; scripts/test-avx512 emulates one";
   const auto actual =
       float_outputs(int8_kernels_avx512vnni(), largest_conv(512), Int8Conv::Algorithm::kDirectQuads);
   EXPECT_EQ(actual[3 * 8 * 16 + 3 * 16], 255.0F * 127 * 9 * 512);
@@ -344,8 +346,8 @@ TEST(Int8Conv, BiasIsAddedAndRoundedBeforeTheMultiplier) {
       conv.output_is_float = false;
       kernels->conv(prepare_int8_conv(conv, {}, algorithm), 1, x.data(), nullptr, rounded, 1);
       for (int c = 0; c < 16; ++c) {
-        EXPECT_EQ(real[c], 2.5F) << kernels->isa;
-        EXPECT_EQ(rounded[c], 2) << kernels->isa;
+        EXPECT_EQ(real[c], 2.5F) << isa_name(kernels->isa);
+        EXPECT_EQ(rounded[c], 2) << isa_name(kernels->isa);
       }
     }
   }

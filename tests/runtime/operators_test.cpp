@@ -110,7 +110,7 @@ std::vector<Case> binary_cases() {
       cases.push_back({text + "channel constant" + order, with_constant(op, {1, -1, 1, 1}, first)});
       cases.push_back({text + "column constant" + order, with_constant(op, {kWidth}, first)});
     }
-    cases.push_back({text + "both ways", [op](auto& b, auto x) {
+    cases.push_back({text + "both ways", [op = op](auto& b, auto x) {
                        return (b.*op)("op", per_column(b, x),
                                       b.max_pool("row", x, {.kernel = {1, kWidth}, .strides = {1, 1}}));
                      }});
@@ -217,7 +217,7 @@ std::vector<Case> reduction_cases() {
                                 .count_include_pad = true});
        }},
       {"softmax of channels", [](auto& b, auto x) { return b.softmax("op", x, 1); }, false},
-      {"softmax of columns", [](auto& b, auto x) { return b.softmax("op", x, 3); }, false},
+      {"softmax of columns", [](auto& b, auto x) { return b.softmax("op", x, 3); }},
       {"log softmax", [](auto& b, auto x) { return b.log_softmax("op", b.flatten("f", x), 1); }, false},
       {"gemm", [](auto& b, auto x) { return b.relu("r", b.gemm("op", b.flatten("f", x), 11)); }},
   };

@@ -29,7 +29,7 @@ TEST(Placements, NameWhatRunsInIntegersAndWhyTheRestDoesNot) {
   EXPECT_TRUE(placed[0].integer);
   EXPECT_EQ(placed[0].reason, "");
   EXPECT_FALSE(placed[1].integer);
-  EXPECT_EQ(placed[1].reason, "no integer form of Softmax");
+  EXPECT_EQ(placed[1].reason, "not along the last dimension");
   EXPECT_TRUE(placed[2].integer);
   EXPECT_TRUE(placed[3].integer);
 

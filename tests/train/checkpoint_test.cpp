@@ -58,6 +58,15 @@ TEST(Checkpoint, MissingFileIsNoCheckpoint) {
   EXPECT_FALSE(load_checkpoint(folder / "none.pt"));
 }
 
+// Not a checkpoint that is missing: training would start over.
+TEST(Checkpoint, FolderThatCannotBeSearchedIsAnError) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink(folder / "loop", folder / "loop");
+  const auto error = error_of([&] { load_checkpoint(folder / "loop" / "checkpoint.pt"); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::kIo) << error->what();
+}
+
 TEST(Checkpoint, EveryTruncationIsRefused) {
   const TemporaryFolder folder;
   save_checkpoint(folder / "whole.pt", example());

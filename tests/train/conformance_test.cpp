@@ -18,9 +18,9 @@ std::string train(const Graph& graph, const test::ConformanceCase& data) {
     const auto values = simulate(graph, data.input);
     return test::compare(values.at(graph.value(graph.output).name).data<float>(), data.expected);
   }
-  FloatModel model(graph, true);
+  FloatModel model(graph);
   const at::Tensor images = to_aten(data.input).requires_grad_();
-  const at::Tensor output = model.run(images, false);
+  const at::Tensor output = model.run(images, Mode::kEvaluation);
   const at::Tensor rows = output.detach().contiguous();
   const std::string difference =
       test::compare({rows.data_ptr<float>(), static_cast<std::size_t>(rows.numel())}, data.expected);

@@ -99,8 +99,7 @@ TEST_F(DeployedFiles, GiveTheSameAnswersInOnnxRuntime) {
   for (const char* file : {"base.onnx", "ptq.onnx", "qat.onnx"}) {
     SCOPED_TRACE(file);
     const std::vector<float> ours = octavo_logits(folder_ / file, input_);
-    const std::vector<float> theirs =
-        test::run_onnx_runtime(folder_ / file, input_.data<float>(), input_.shape());
+    const std::vector<float> theirs = test::onnx_runtime_logits(folder_ / file, input_);
     ASSERT_EQ(ours.size(), theirs.size());
     const auto classes = static_cast<std::int64_t>(ours.size() / count);
     const auto a = test::top1(ours, classes);

@@ -36,7 +36,7 @@ void compute_gradients(FloatModel& model, const at::Tensor& x) {
   at::cross_entropy_loss(model.forward(x), labels(x.size(0))).backward();
 }
 
-class Executor : public ::testing::TestWithParam<bool> {};
+class Executor : public ::testing::TestWithParam<Kernels> {};
 
 // The derivative along the gradient is its length: one finite difference a parameter checks every element at
 // once.
@@ -67,13 +67,13 @@ TEST_P(Executor, GradientsMatchFiniteDifferences) {
   EXPECT_EQ(checked, 10);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, Executor, ::testing::Bool(),
-                         [](const auto& param) { return param.param ? "Own" : "Aten"; });
+INSTANTIATE_TEST_SUITE_P(Kernels, Executor, ::testing::Values(Kernels::kOctavo, Kernels::kAten),
+                         [](const auto& param) { return param.param == Kernels::kOctavo ? "Own" : "Aten"; });
 
 TEST(FloatModel, OwnKernelsEqualAtens) {
   const Graph graph = make_model("simple-cnn", {}, 5);
-  FloatModel own(graph, true);
-  FloatModel aten(graph, false);
+  FloatModel own(graph);
+  FloatModel aten(graph, Kernels::kAten);
   const at::Tensor x = to_aten(images(4, 32));
   EXPECT_LT((own.forward(x) - aten.forward(x)).abs().max().item<float>(), 1e-4F);
   compute_gradients(own, x);
@@ -94,11 +94,11 @@ TEST(FloatModel, OwnKernelsEqualAtens) {
 
 TEST(FloatModel, EvaluationEqualsTheReferenceInterpreter) {
   for (const std::string name : {"simple-cnn", "resnet20"}) {
-    FloatModel model(make_model(name, {}, 5), true);
+    FloatModel model(make_model(name, {}, 5));
     const Tensor batch = images(4, 32);
     model.forward(to_aten(batch));  // statistics other than the initial 0 and 1
     const at::NoGradGuard no_gradients;
-    const at::Tensor got = model.run(to_aten(batch), false);
+    const at::Tensor got = model.run(to_aten(batch), Mode::kEvaluation);
     const Tensor wanted = interpret(model.snapshot(), batch);
     EXPECT_LT((got - to_aten(wanted)).abs().max().item<float>(), 1e-3F) << name;
   }
@@ -107,7 +107,7 @@ TEST(FloatModel, EvaluationEqualsTheReferenceInterpreter) {
 TEST(FloatModel, TrainsExactlyTheGraphsParameters) {
   for (const std::string name : {"simple-cnn", "resnet20"}) {
     const Graph graph = make_model(name, {}, 1);
-    const FloatModel model(graph, true);
+    const FloatModel model(graph);
     std::int64_t count = 0;
     for (const NamedTensor& parameter : model.parameters()) count += parameter.tensor.numel();
     EXPECT_EQ(count, parameter_count(graph)) << name;
@@ -119,7 +119,7 @@ TEST(FloatModel, RunningStatisticsFollowOnnxMomentum) {
   GraphBuilder b("norm", 1, 1, 2, 1);
   const ValueId y = b.batch_norm("bn", b.input(), {.momentum = 0.75F});
   const Graph graph = b.finish(b.gemm("fc", b.flatten("flat", b.global_average_pool("gap", y)), 2));
-  FloatModel model(graph, true);
+  FloatModel model(graph);
   model.forward(at::tensor({1.0F, 3.0F, 5.0F, 7.0F}).view({2, 1, 1, 2}));
   // Mean 4; unbiased variance 20 / 3. running = 0.75 * old + 0.25 * batch, from 0 and 1.
   ASSERT_EQ(model.statistics().size(), 2U);
@@ -143,7 +143,7 @@ TEST(Sgd, NesterovStepsAsComputedByHand) {
 
 TEST(Sgd, DecaySparesNormAndBiasUnlessToldOtherwise) {
   for (const bool everything : {false, true}) {
-    FloatModel model(small_model(8, 4), true);
+    FloatModel model(small_model(8, 4));
     Sgd sgd(model.parameters(), {.weight_decay = 0.5, .decay_norm_and_bias = everything});
     std::vector<at::Tensor> before;
     for (const NamedTensor& parameter : model.parameters()) {

@@ -114,7 +114,7 @@ TEST(QatModel, EvaluationAgreesWithTheIntegersItBecomes) {
     QatModel model(prepared.base, prepared.activations, config);
     model.set_progress(1.0);
     const at::NoGradGuard no_gradients;
-    const at::Tensor simulated = model.run(to_aten(batch), false).argmax(1);
+    const at::Tensor simulated = model.run(to_aten(batch), Mode::kEvaluation).argmax(1);
     const at::Tensor integers = to_aten(interpret(model.snapshot(), batch)).argmax(1);
     // The contract allows one image in a thousand: float sums are not exact where they tie.
     EXPECT_GE(simulated.eq(integers).sum().item<std::int64_t>(), 999) << (learnable ? "LSQ" : "ranges");

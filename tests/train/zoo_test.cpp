@@ -77,7 +77,7 @@ TEST_P(ZooTraining, StepLowersTheLossAndTheResultRunsAlike) {
   const Graph graph = model_of(GetParam());
   const Tensor batch = images_for(GetParam());
   const at::Tensor x = to_aten(batch);
-  FloatModel model(graph, true);
+  FloatModel model(graph);
   // Against the gradient the loss falls, if the step is short enough.
   const double before = descend(model, x, 0.01);
   EXPECT_LT(loss_of(model, x), before);
@@ -89,7 +89,7 @@ TEST_P(ZooTraining, StepLowersTheLossAndTheResultRunsAlike) {
     changed += graph.values[i].constant == trained.values[i].constant ? 0 : 1;
   EXPECT_GT(changed, 0U);
   const at::NoGradGuard no_gradients;
-  const at::Tensor simulated = model.run(x, false);
+  const at::Tensor simulated = model.run(x, Mode::kEvaluation);
   const at::Tensor deployed = runtime_logits(trained, batch);
   EXPECT_LT((simulated - deployed).abs().max().item<float>(), 1e-3F * simulated.abs().max().item<float>());
 }
@@ -126,7 +126,7 @@ TEST_P(ZooTraining, QuantizationAwareStepGivesAModelThatRunsInIntegers) {
   // Rounding parts simulation and integers, but by little. (A layer simulated with the wrong parameters, or
   // not at all, is far off.)
   const at::NoGradGuard no_gradients;
-  const at::Tensor simulated = model.run(x, false);
+  const at::Tensor simulated = model.run(x, Mode::kEvaluation);
   const at::Tensor integers = runtime_logits(trained, batch);
   EXPECT_LT((simulated - integers).norm().item<float>(), 0.2F * integers.norm().item<float>());
 }

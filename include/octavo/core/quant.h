@@ -18,7 +18,7 @@ namespace octavo {
 struct QuantParams {
   static constexpr int kPerTensor = -1;
 
-  std::vector<float> scales;              ///< One, or one a channel; all finite and > 0.
+  std::vector<float> scales;              ///< One, or one per channel; all finite and > 0.
   std::vector<std::int32_t> zero_points;  ///< As many as scales.
   int axis = kPerTensor;
   DType dtype = DType::kUInt8;  ///< Container: kUInt8 (activations), kInt8 (weights), kInt32 (biases).

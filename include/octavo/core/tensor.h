@@ -19,6 +19,9 @@ inline constexpr std::int64_t kDynamic = -1;
 /// Number of elements. Throws kBadInput if a dimension is negative or the product does not fit in 63 bits.
 std::int64_t element_count(const Shape& shape);
 
+/// By dimension, the elements between neighbours along it in a dense row-major tensor.
+std::vector<std::int64_t> row_major(const Shape& shape);
+
 /// "[128, 3, 32, 32]"; a dynamic dimension prints as "N".
 std::string to_string(const Shape& shape);
 
@@ -113,5 +116,8 @@ class Tensor {
   std::int64_t size_ = 0;
   std::unique_ptr<std::byte[], FreeMemory> buffer_;
 };
+
+/// [K, M] as [M, K]. Throws kInternal for another rank.
+Tensor transposed(const Tensor& matrix);
 
 }  // namespace octavo

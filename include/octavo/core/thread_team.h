@@ -39,8 +39,8 @@ class ThreadTeam {
   /// True on a thread that runs a team's work now.
   static bool working();
 
-  /// body(count * part / parts, count * (part + 1) / parts) for all parts, one a thread; parts <= threads().
-  /// An exception in a body is rethrown when all have ended. One caller at a time.
+  /// body(count * part / parts, count * (part + 1) / parts) for all parts, one per thread; parts <=
+  /// threads(). An exception in a body is rethrown when all have ended. One caller at a time.
   void run(std::int64_t count, std::int64_t parts, const RangeBody& body);
 
  private:

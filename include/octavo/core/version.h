@@ -12,11 +12,4 @@ inline constexpr int kArithmeticVersion = 1;
 /// "0.1.0"
 std::string version();
 
-/// Name of the widest instruction set of this CPU that matters here: "amx-int8", "avx512-vnni", "avx-vnni",
-/// "avx512", "avx2" or "generic".
-std::string cpu_isa();
-
-/// Model name of the processor, as the operating system gives it.
-std::string cpu_name();
-
 }  // namespace octavo

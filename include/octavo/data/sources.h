@@ -38,17 +38,20 @@ struct ImageFolderConfig {
   std::int64_t train_limit = 0;  ///< Read so many images at most; 0: all.
   std::int64_t test_limit = 0;
   WantedSplits splits = WantedSplits::kBoth;
+  bool labels = true;  ///< Whether test images need classes; one split that needs none may be a flat folder.
   std::function<void(std::int64_t done, std::int64_t total)> on_image = {};
+  std::function<void(const std::string&)> on_note = {};  ///< What was passed over.
   std::stop_token stop = {};
 };
 
-/// Images in folders, one a class, named anything; classes are numbered by name. `path` holds train/ and val/
-/// (or test/, validation/, valid/); where one split is asked for, it may hold the class folders itself, and
-/// where that is the training split also the images themselves, without classes. A split that is not asked
-/// for stays empty.
+/// Images in folders, one per class, named anything; classes are numbered by name. `path` holds train/ and
+/// val/ (or test/, validation/, valid/; training/ and testing/, in any case); where one split is asked for,
+/// it may hold the class folders itself, and where no labels are wanted of it (they are not of the training
+/// split) also the images themselves, without classes. A split that is not asked for stays empty.
 ///
-/// Files are JPEG or PNG by content; hidden ones are passed over. Each is resized (bilinear with
-/// antialiasing, as Pillow and torchvision do) and cut to the window. Classes take turns in the order of
+/// Files are JPEG or PNG by content; others are passed over and said, unless they are called so; hidden ones
+/// and what systems leave behind (__MACOSX, Thumbs.db, desktop.ini) without a word. Each is resized (bilinear
+/// with antialiasing, as Pillow and torchvision do) and cut to the window. Classes take turns in the order of
 /// images, so that any first part of a split is a fair sample. Normalization is ImageNet's. Decodes on
 /// num_threads() threads.
 ///
@@ -87,7 +90,7 @@ struct DataRequest {
   std::string md5 = {};  ///< Of that archive; empty: the official one's; "none": not checked.
   std::function<void(const DownloadProgress&)> on_progress = {};
   std::function<void(const std::string&)>
-      on_note;  ///< One line a remark: where data were found, a fallback taken.
+      on_note;  ///< One line per remark: where data were found, a fallback taken.
   std::stop_token stop = {};
 };
 
@@ -96,6 +99,11 @@ struct DataRequest {
 /// /usr/share/dataset-fashion-mnist... A `path` that was given is the only place looked at. Throws the error
 /// of the last resort, naming all that was tried.
 DatasetPair load_dataset(const DataRequest& request);
+
+/// Where load_dataset() would find `dataset` ("cifar10", "cifar100", "fashion-mnist", "mnist") without a path
+/// and without downloading; nothing if nowhere. The files are told by their names, and of the IDX sets by
+/// their labels: nothing else is read. Throws kUsage for another name, kIo or kBadInput for damaged labels.
+std::optional<std::filesystem::path> locate_dataset(const std::string& dataset);
 
 /// Folder where downloads go.
 std::filesystem::path cache_folder();

@@ -22,7 +22,7 @@ struct LayerFacts {
   bool integer = false;              ///< Runs in int8; else in float32.
   std::string reason;                ///< Why it runs in float32; empty for int8.
   int weight_bits = 0;               ///< 0: no weight; 32: float32.
-  bool per_channel = false;          ///< Weight scales a output channel.
+  bool per_channel = false;          ///< Weight scales per output channel.
   std::optional<QuantParams> quant;  ///< Of the value it makes.
 };
 

@@ -9,20 +9,10 @@
 
 #include "octavo/quantize/layer_choices.h"
 #include "octavo/quantize/layer_quality.h"
+#include "octavo/runtime/latency.h"
+#include "octavo/train/epoch_record.h"
 
 namespace octavo {
-
-/// Time of one inference of `batch` images over `runs` timed runs after warm-up.
-struct Latency {
-  std::int64_t batch = 1;
-  int threads = 1;
-  int runs = 0;
-  double mean_ms = 0;
-  double std_ms = 0;
-  double median_ms = 0;
-  double p90_ms = 0;
-  double images_per_second = 0;  ///< batch / median.
-};
 
 /// A model's answers on the test split.
 struct Accuracy {
@@ -47,18 +37,6 @@ struct Variant {
   double agreement_with_base = 1;  ///< Fraction of test images with the same top-1 class as the base model.
   std::vector<LayerQuality> layers = {};  ///< Of the PTQ variant: what its quantization costs layer by layer.
   LayerChoices choices = {};              ///< What its file says of single layers: float32 and seven bits.
-};
-
-/// One epoch of training or QAT.
-struct EpochRecord {
-  std::string phase;       ///< "train", "qat"
-  std::int64_t epoch = 0;  ///< From 1.
-  double lr = 0;
-  double train_loss = 0;
-  double train_accuracy = 0;
-  double test_accuracy = -1;  ///< -1: not measured this epoch.
-  double images_per_second = 0;
-  double seconds = 0;
 };
 
 struct Results {

@@ -23,7 +23,10 @@ class GraphBuilder {
   ValueId conv(const std::string& name, ValueId x, std::int64_t out_channels,
                const ConvAttributes& attributes, bool with_bias);
   ValueId batch_norm(const std::string& name, ValueId x, const BatchNormAttributes& attributes = {});
-  /// Activations and other functions of one number.
+  /// Add, Sub, Mul, Div, Min or Max.
+  ValueId binary(const std::string& name, Op op, ValueId a, ValueId b);
+  /// Activations and other functions of one number; those that have no function of their own below, too.
+  ValueId unary(const std::string& name, Op op, ValueId x, Attributes attributes = {});
   ValueId relu(const std::string& name, ValueId x);
   ValueId clip(const std::string& name, ValueId x, float min, float max);
   ValueId leaky_relu(const std::string& name, ValueId x, float alpha = 0.01F);
@@ -46,6 +49,9 @@ class GraphBuilder {
   ValueId div(const std::string& name, ValueId a, ValueId b);
   /// A learned operand of add(), sub(), mul() or div().
   ValueId constant(const std::string& name, Tensor tensor);
+  /// Constants that hold one number, or normally distributed ones of a mean of 0.
+  ValueId filled(const std::string& name, const Shape& shape, float value);
+  ValueId normal(const std::string& name, const Shape& shape, float deviation);
 
   ValueId max_pool(const std::string& name, ValueId x, const PoolAttributes& attributes);
   ValueId average_pool(const std::string& name, ValueId x, const PoolAttributes& attributes);
@@ -58,7 +64,7 @@ class GraphBuilder {
   /// Elements start, start + step, ... before `end` along `axis`, all along the others.
   ValueId slice(const std::string& name, ValueId x, std::int64_t axis, std::int64_t start, std::int64_t end,
                 std::int64_t step = 1);
-  /// One entry a dimension; 0 for the batch.
+  /// One entry per dimension; 0 for the batch.
   ValueId pad(const std::string& name, ValueId x, std::vector<std::int64_t> before,
               std::vector<std::int64_t> after, float value = 0);
   /// `shape` begins with kDynamic.
@@ -68,7 +74,10 @@ class GraphBuilder {
 
   ValueId gemm(const std::string& name, ValueId x, std::int64_t out_features, bool with_bias = true);
   /// Along the last dimension.
-  ValueId matmul(const std::string& name, ValueId x, std::int64_t out_features);
+  ValueId matmul(const std::string& name, ValueId x, std::int64_t out_features, bool with_bias = false);
+  ValueId matmul_of_values(const std::string& name, ValueId x, ValueId y, float alpha = 1.0F);
+  /// Along the last dimension.
+  ValueId layer_norm(const std::string& name, ValueId x, float epsilon = 1e-5F);
   ValueId softmax(const std::string& name, ValueId x, std::int64_t axis = 1);
   ValueId log_softmax(const std::string& name, ValueId x, std::int64_t axis = 1);
 

@@ -1,6 +1,9 @@
-/// The value of an elementwise operator at one number: the definition that tables of integers, the reference
-/// interpreter and float kernels share.
+/// What an operator does to one element: the definition that tables of integers, the reference interpreter
+/// and float kernels share.
 #pragma once
+
+#include <optional>
+#include <vector>
 
 #include "octavo/graph/graph.h"
 
@@ -10,7 +13,7 @@ namespace octavo {
 /// kInternal for other operators.
 float apply_unary(const Node& node, float x);
 
-/// a op b for Add, Sub, Mul and Div in float32. Throws kInternal for other operators.
+/// a op b for Add, Sub, Mul, Div, Min and Max in float32. Throws kInternal for other operators.
 float apply_binary(Op op, float a, float b);
 
 /// x < 0 ? slope * x : x
@@ -22,6 +25,12 @@ struct BatchNormChannel {
 };
 /// (x - mean) / sqrt(variance + epsilon) * scale + bias, computed in double and rounded once.
 float apply_batch_norm(const BatchNormAttributes& attributes, float x, const BatchNormChannel& channel);
+
+/// Of Slice, Pad and Transpose (Form::kMove): the index in the input, of shape x, of the element that the
+/// output has at `index`; nothing where the output holds the constant of a Pad. Throws kInternal for other
+/// operators.
+std::optional<std::vector<std::int64_t>> moved_from(const Node& node, const Shape& x,
+                                                    const std::vector<std::int64_t>& index);
 
 /// The shape that operands of these shapes broadcast to (ONNX's multidirectional broadcasting), or nothing if
 /// they do not. A dynamic dimension goes with itself and with 1.

@@ -19,8 +19,8 @@
 
 namespace octavo {
 
-/// True if this CPU runs the AVX2 and FMA kernels; otherwise the functions here and in norm.h are correct but
-/// slow.
+/// True if the AVX2 and FMA kernels run here (uses() of core/cpu.h says so); otherwise the functions here and
+/// in norm.h are correct but slow.
 bool fast_training_kernels_available();
 
 /// Gives back the scratch memory that the calling thread's kernels keep.

@@ -19,10 +19,10 @@ struct Peaks {
   std::vector<PeakRate> int8_loops;  ///< Every way to make such products that this CPU has.
 };
 
-/// Times the loops that this CPU can run (CPUID says which) on `threads` threads, about `seconds` each, and
-/// keeps the best rate seen. On AVX2 two ways compete for the integers: vpmaddwd on operands widened before,
-/// whose sums are exact, and vpmaddubsw, whose sums of pairs may saturate. Throws kUsage unless threads >= 1
-/// and seconds > 0.
+/// Times the loops that may run here (uses() of core/cpu.h says which) on `threads` threads, about `seconds`
+/// each, and keeps the best rate seen. On AVX2 two ways compete for the integers: vpmaddwd on operands
+/// widened before, whose sums are exact, and vpmaddubsw, whose sums of pairs may saturate. Throws kUsage
+/// unless threads >= 1 and seconds > 0.
 Peaks measure_peaks(int threads, double seconds = 0.1);
 
 }  // namespace octavo

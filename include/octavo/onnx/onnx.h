@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -12,24 +13,36 @@
 
 namespace octavo {
 
-/// Reads a float or quantized classifier (opset 7 to 17): one float32 input [N, C, H, W], whose batch becomes
-/// dynamic, and one output. QuantizeLinear/DequantizeLinear pairs, QLinearConv and QLinearMatMul become
-/// annotations (Value::quant); integer weights and biases stay integer constants. int8 activations and uint8
-/// weights become their exact equivalents in the other container; weights that the arithmetic contract has no
-/// place for become real numbers. load_onnx reads tensors in other files of the model's folder too. Throws
-/// kIo, kBadInput (not ONNX, truncated, inconsistent) or kUnsupported (one message that lists every
-/// unsupported node with its operator). Hostile bytes give errors too: nothing is allocated before its size
-/// is checked, and what the file expands to is bounded by its size.
-Graph load_onnx(const std::filesystem::path& path);
-/// `where` names the source in errors.
-Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where);
+/// What a file may leave open.
+struct ImportOptions {
+  /// Which output is read. Empty: the only one, or the only one of two dimensions, [N, classes].
+  std::string output;
+  /// Height and width of the input where the file does not fix them. 0: such a file is refused.
+  std::int64_t image_size = 0;
+};
 
-/// `graph` as a file holds it: in canonical form (SiLU, HardSwish and GELU in place of their parts, Gemm in
-/// place of MatMul with two dimensions, GlobalAveragePool in place of ReduceMean over the image, constants
-/// added to a layer as its bias, Flatten in place of Reshape to rows, nothing that changes nothing), integers
-/// in place of quantized constants, int32 biases (with their scales) where input and weight are quantized, no
-/// dead nodes or values, values numbered in the order of use, a dynamic batch, shapes inferred. Computes the
-/// same, but for the rounding of fused operators. For every valid graph g: parse_onnx(serialize_onnx(g))
+/// Reads a float or quantized classifier (opset 7 and later): one input [N, C, H, W], whose batch
+/// becomes dynamic, and one output; an ArgMax at the end gives way to what it chooses from. Calls of the
+/// file's own functions, and Ifs whose condition is known, become what they stand for.
+/// QuantizeLinear/DequantizeLinear pairs, QLinearConv and QLinearMatMul become annotations (Value::quant);
+/// integer weights and biases stay integer constants. int8 activations and uint8 weights become their exact
+/// equivalents in the other container; weights that the arithmetic contract has no place for become real
+/// numbers. load_onnx reads tensors in other files of the model's folder too. Throws kIo, kBadInput (not
+/// ONNX, truncated, inconsistent) or kUnsupported (one message that lists every unsupported node with its
+/// operator), and kUsage for an output that is not there. Hostile bytes give errors too: nothing is allocated
+/// before its size is checked, and what the file expands to is bounded by its size.
+Graph load_onnx(const std::filesystem::path& path, const ImportOptions& options = {});
+/// `where` names the source in errors.
+Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where,
+                 const ImportOptions& options = {});
+
+/// `graph` as a file holds it: in canonical form (SiLU, HardSwish, Mish and GELU in place of their parts,
+/// Gemm in place of MatMul with two dimensions, GlobalAveragePool in place of ReduceMean over the image,
+/// constants added to a layer as its bias, Flatten in place of Reshape to rows, nothing that changes
+/// nothing), integers in place of quantized constants, int32 biases (with their scales) where input and
+/// weight are quantized, no dead nodes or values, values numbered in the order of use, a dynamic batch,
+/// shapes inferred. Computes the same, but for the rounding of fused operators. For every valid graph g:
+/// parse_onnx(serialize_onnx(g))
 /// == stored_form(g), and stored_form(stored_form(g)) == stored_form(g). Throws kBadInput if the graph is not
 /// valid or an activation is not per-tensor uint8.
 Graph stored_form(const Graph& graph);

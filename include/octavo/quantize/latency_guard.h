@@ -51,7 +51,7 @@ GuardedModel guard_latency(const Graph& quantized, const GuardConfig& config = {
 /// less those that lose what they need of their neighbours. Values that no integer group reads lose their
 /// parameters, and so do weights of float32 groups. An operator without weights whose operands and result its
 /// neighbours want in integers runs in integers all the same: that is what such annotations say. `integer`
-/// has one entry a group.
+/// has one entry per group.
 Graph keep_in_integers(const Graph& quantized, const std::vector<bool>& integer);
 
 }  // namespace octavo

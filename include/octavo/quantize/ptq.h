@@ -27,12 +27,22 @@ struct PtqConfig {
 /// images, drawn by `seed` alone, ascending. Throws kUsage unless 1 <= samples <= train.size().
 std::vector<std::int64_t> calibration_indices(const Dataset& train, std::int64_t samples, std::uint64_t seed);
 
-/// Values of a folded float graph that get parameters of their own, in the order they are made. Quantized are
-/// the input and each group's output that an integer form reads (see octavo/runtime/placement.h), never the
-/// model's output. What only float32 operators read stays float, and so does what elementwise operators
-/// behind a float32 operator pass on among themselves. What operators that move integers make (MaxPool,
-/// Flatten, Slice, ...) has their input's parameters, and what only a Concat reads has the Concat's.
+/// Values of a folded float graph that get parameters of their own, in the order they are made: those that
+/// parameter_owners() says own theirs.
 std::vector<ValueId> quantized_activations(const Graph& folded);
+
+/// Whose parameters each value of a folded float graph has, by value id: itself if they are its own, kNoValue
+/// if it stays float.
+///
+/// A value is quantized where a group that reads it will run in integers, which takes an integer form (see
+/// octavo/runtime/placement.h), inputs that are all quantized, and an output that is quantized too or may
+/// stay real. So what only float32 operators read stays float, and so does the model's output. An elementwise
+/// operator behind one that has to run in float32 runs in float32 as well and its result is quantized
+/// instead: one rounding rather than one before and one after.
+///
+/// What only moves integers has its input's parameters. A value that only a Concat reads has the Concat's, so
+/// that its integers are copied as they are.
+std::vector<ValueId> parameter_owners(const Graph& folded);
 
 struct PtqResult {
   Graph

@@ -23,7 +23,8 @@ std::string to_markdown(const Results& results);
 /// `test` provides the pictures for the images on which base and quantized models disagree.
 std::string to_html(const Results& results, const Dataset& test);
 
-/// A page of the same kind on one quantized model alone: a row a layer, and what was chosen for single ones.
+/// A page of the same kind on one quantized model alone: a row per layer, and what was chosen for single
+/// ones.
 std::string layers_to_html(const std::string& model, const std::vector<LayerQuality>& layers,
                            const LayerChoices& choices = {});
 

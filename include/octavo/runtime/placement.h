@@ -15,9 +15,9 @@ struct Placement {
   std::string reason;      ///< Why float32; empty for int8.
 };
 
-/// One entry a group of fuse(), in the order in which they run. `graph` has its batch norms folded.
+/// One entry per group of fuse(), in the order in which they run. `graph` has its batch norms folded.
 std::vector<Placement> placements(const Graph& graph);
-/// One entry a group.
+/// One entry per group.
 std::vector<Placement> placements(const Graph& graph, const std::vector<FusedGroup>& groups);
 
 /// True if docs/arithmetic.md has an integer form for the group, whatever the annotations of its values.
@@ -25,6 +25,9 @@ bool has_integer_form(const Graph& graph, const FusedGroup& group);
 
 /// True if the group's integer form may return real numbers: its output then needs no quantization.
 bool may_return_real(const Graph& graph, const FusedGroup& group);
+
+/// True if the group's integer form may read float32: LayerNormalization and Softmax, of what is not rounded.
+bool may_take_real(const Graph& graph, const FusedGroup& group);
 
 /// True if the operator only moves integers about, so that output and input have the same parameters.
 bool moves_integers(const Graph& graph, const FusedGroup& group);

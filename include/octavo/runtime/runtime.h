@@ -42,7 +42,7 @@ struct StepInfo {
   std::string kernel;           ///< "conv winograd [int8 avx2]", "reorder"
   std::string value;            ///< Name of the value that it makes, or moves to where a kernel wants it.
   Shape shape;                  ///< Of that value, with the batch.
-  std::int64_t operations = 0;  ///< Of a convolution or matrix product: two a multiply-accumulate of the
+  std::int64_t operations = 0;  ///< Of a convolution or matrix product: two per multiply-accumulate of the
                                 ///< direct algorithm, whichever the kernel uses. Else 0.
   Conversion conversion = Conversion::kNone;  ///< Of `value`, between float32 and int8.
   bool integer = false;                       ///< Its group runs in int8; false outside of groups.
@@ -119,5 +119,10 @@ class CompiledModel {
 
 /// Version of oneDNN, "2.6.3".
 std::string onednn_version();
+
+/// Where OCTAVO_ISA asks for an instruction set, what ONEDNN_MAX_CPU_ISA has to say for other users of oneDNN
+/// in the process to keep to it; else empty. The runtime keeps to it by itself, unless that variable is set.
+/// Throws kUsage as isa_in_use() does.
+std::string onednn_isa_limit();
 
 }  // namespace octavo

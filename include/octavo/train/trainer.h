@@ -12,8 +12,8 @@
 
 #include "octavo/data/dataset.h"
 #include "octavo/data/loader.h"
-#include "octavo/eval/results.h"
 #include "octavo/graph/graph.h"
+#include "octavo/train/epoch_record.h"
 
 namespace octavo {
 

@@ -1,5 +1,6 @@
 #include "runtime/float/conv3x3.h"
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/parallel.h"
 #include "octavo/kernels/conv3x3.h"
 #include "runtime/program/function_step.h"
@@ -13,9 +14,7 @@ using onednn::Operand;
 /// F(4x4) needs a quarter of the products, but reads four times the weights, so it takes enough tiles to pay.
 /// oneDNN's kernels for AVX-512 are twice as wide as ours.
 bool pays(const Shape& x, std::int64_t c_out) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return false;
-#endif
+  if (uses_avx512()) return false;
   const std::int64_t per_image = (x[2] + 3) / 4 * ((x[3] + 3) / 4);
   const bool wasteful = x[2] * x[3] * 3 < per_image * 16 * 2;  // A third of the tiles lies outside the image.
   const std::int64_t weight_bytes = 36 * x[1] * c_out * static_cast<std::int64_t>(sizeof(float));

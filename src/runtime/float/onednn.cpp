@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
 #include <vector>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/error.h"
 #include "octavo/core/memory.h"
 #include "runtime/float/onednn_common.h"
@@ -17,8 +19,46 @@ namespace octavo::onednn {
 
 namespace d = dnnl;
 
+namespace {
+
+/// An instruction set as oneDNN's interface and its environment variable call it.
+struct Limit {
+  d::cpu_isa isa;
+  const char* name;
+};
+
+/// How far oneDNN may go where OCTAVO_ISA asks for an instruction set.
+std::optional<Limit> limit() {
+  const Isa isa = isa_in_use();
+  if (!isa_is_limited()) return std::nullopt;
+  switch (isa) {
+    case Isa::kGeneric:
+      return Limit{.isa = d::cpu_isa::sse41, .name = "SSE41"};
+    case Isa::kAvx2:
+      return Limit{.isa = d::cpu_isa::avx2, .name = "AVX2"};
+    case Isa::kAvxVnni:
+      return Limit{.isa = d::cpu_isa::avx2_vnni, .name = "AVX2_VNNI"};
+    case Isa::kAvx512Vnni:
+      return Limit{.isa = d::cpu_isa::avx512_core_bf16, .name = "AVX512_CORE_BF16"};
+    case Isa::kAmx:
+      break;
+  }
+  return Limit{.isa = d::cpu_isa::all, .name = "ALL"};
+}
+
+/// oneDNN chooses among instruction sets itself; before its first primitive it can be told where to stop.
+d::engine make_engine() {
+  const std::optional<Limit> most = limit();
+  // The user's own word to oneDNN stands. Refused where others in the process were first: they have chosen
+  // for all.
+  if (most && std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr) d::set_max_cpu_isa(most->isa);
+  return {d::engine::kind::cpu, 0};
+}
+
+}  // namespace
+
 d::engine& engine() {
-  static d::engine instance(d::engine::kind::cpu, 0);
+  static d::engine instance = make_engine();
   return instance;
 }
 
@@ -66,13 +106,7 @@ std::size_t Layout::bytes() const { return desc_->md.get_size(); }
 bool operator==(const Layout& a, const Layout& b) { return a.desc_->md == b.desc_->md; }
 
 d::memory::desc plain_desc(const Shape& shape, d::memory::data_type type) {
-  d::memory::dims strides(shape.size());
-  std::int64_t stride = 1;
-  for (std::size_t i = shape.size(); i-- > 0;) {
-    strides[i] = stride;
-    stride *= shape[i];
-  }
-  return {shape, type, strides};
+  return {shape, type, row_major(shape)};
 }
 
 d::memory prepack(const Tensor& tensor, const d::memory::desc& plain, const d::memory::desc& wanted) {
@@ -250,6 +284,22 @@ std::unique_ptr<Step> make_gemm(const std::string& kernel, std::int64_t batch, c
       pd.scratchpad_desc());
 }
 
+std::unique_ptr<Step> make_matmul(const std::string& kernel, const Products& sizes, float alpha, BufferId x,
+                                  BufferId w, BufferId y) {
+  constexpr auto kF32 = d::memory::data_type::f32;
+  const d::memory::desc x_desc = plain_desc({sizes.batch, sizes.m, sizes.k}, kF32);
+  const d::memory::desc w_desc = plain_desc({sizes.batch, sizes.k, sizes.p}, kF32);
+  const d::memory::desc y_desc = plain_desc({sizes.batch, sizes.m, sizes.p}, kF32);
+  d::primitive_attr attributes = attributes_for_threads();
+  if (alpha != 1.0F) attributes.set_output_scales(0, {alpha});
+  const d::matmul::primitive_desc pd(d::matmul::desc(x_desc, w_desc, y_desc), attributes, engine());
+  return std::make_unique<PrimitiveStep>(
+      fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::matmul(pd),
+      std::vector<BoundBuffer>{
+          {DNNL_ARG_SRC, x, x_desc}, {DNNL_ARG_WEIGHTS, w, w_desc}, {DNNL_ARG_DST, y, y_desc}},
+      std::vector<std::pair<int, d::memory>>{}, pd.scratchpad_desc());
+}
+
 std::unique_ptr<Step> make_reorder(const std::string& kernel, const Operand& from, const Operand& to) {
   const d::reorder::primitive_desc pd(engine(), from.layout.desc().md, engine(), to.layout.desc().md,
                                       attributes_for_threads());
@@ -296,6 +346,11 @@ std::unique_ptr<Step> make_pool(const std::string& kernel, PoolKind kind, const 
       fmt::format("{} [{}]", kernel, pd.impl_info_str()), d::pooling_forward(pd),
       std::vector<BoundBuffer>{{DNNL_ARG_SRC, x.buffer, md}, {DNNL_ARG_DST, y, pd.dst_desc()}},
       std::vector<std::pair<int, d::memory>>{}, pd.scratchpad_desc());
+}
+
+std::string isa_limit() {
+  const std::optional<Limit> most = limit();
+  return most ? most->name : "";
 }
 
 std::string version() {

@@ -92,8 +92,16 @@ class FloatConv {
 /// x [N, K] plain, weight [M, K].
 std::unique_ptr<Step> make_gemm(const std::string& kernel, std::int64_t batch, const Tensor& weight,
                                 const Tensor* bias, const ClipAttributes& bounds, BufferId x, BufferId y);
+/// alpha * x [B, M, K] by w [B, K, P], plain: `m`, `k` and `p` of each of `batch` products.
+struct Products {
+  std::int64_t batch = 1, m = 1, k = 1, p = 1;
+};
+std::unique_ptr<Step> make_matmul(const std::string& kernel, const Products& sizes, float alpha, BufferId x,
+                                  BufferId w, BufferId y);
 std::unique_ptr<Step> make_reorder(const std::string& kernel, const Operand& from, const Operand& to);
-/// A unary operator other than Erf, any layout, same layout out. Of HardSigmoid the line without its bounds.
+/// Whether make_unary() has the operator.
+bool has_unary(const Node& node);
+/// A unary operator, any layout, same layout out. Of HardSigmoid the line without its bounds.
 std::unique_ptr<Step> make_unary(const std::string& kernel, const Node& node, const Operand& x, BufferId y);
 /// y = a op b, then clipped; all of one shape and layout.
 std::unique_ptr<Step> make_binary(const std::string& kernel, Op op, const Operand& a, const Operand& b,
@@ -124,6 +132,8 @@ std::unique_ptr<Step> make_int8_conv(const std::string& kernel, const IntegerCon
                                      const Shape& y_shape, BufferId x, BufferId y);
 
 std::string version();
+/// See onednn_isa_limit() in octavo/runtime/runtime.h.
+std::string isa_limit();
 
 /// For the handlers around everything that calls oneDNN: the exception being handled as one that callers
 /// know. oneDNN's is std::bad_alloc where memory was short, and kInternal otherwise; others go on as they

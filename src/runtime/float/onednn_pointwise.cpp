@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "octavo/core/error.h"
 #include "runtime/float/onednn_common.h"
@@ -21,32 +22,48 @@ struct Eltwise {
   float alpha = 0, beta = 0;
 };
 
-Eltwise eltwise_of(const Node& node) {
+/// Nothing where oneDNN 2.6 has no such operator.
+std::optional<Eltwise> eltwise_of(const Node& node) {
   constexpr float kLargest = std::numeric_limits<float>::max();
+  const auto scalars = [&]() -> const ScalarAttributes& { return node.as<ScalarAttributes>(); };
   switch (node.op) {
     case Op::kRelu:
-      return {d::algorithm::eltwise_relu};
+      return Eltwise{d::algorithm::eltwise_relu};
     case Op::kClip:
-      return {d::algorithm::eltwise_clip, std::max(node.as<ClipAttributes>().min, -kLargest),
-              std::min(node.as<ClipAttributes>().max, kLargest)};
+      return Eltwise{d::algorithm::eltwise_clip, std::max(node.as<ClipAttributes>().min, -kLargest),
+                     std::min(node.as<ClipAttributes>().max, kLargest)};
     case Op::kLeakyRelu:
-      return {d::algorithm::eltwise_relu, node.as<ScalarAttributes>().alpha};
+      return Eltwise{d::algorithm::eltwise_relu, scalars().alpha};
     case Op::kSigmoid:
-      return {d::algorithm::eltwise_logistic};
+      return Eltwise{d::algorithm::eltwise_logistic};
     case Op::kHardSwish:
-      return {d::algorithm::eltwise_hardswish};
+      return Eltwise{d::algorithm::eltwise_hardswish};
     case Op::kSilu:
-      return {d::algorithm::eltwise_swish, 1.0F};
+      return Eltwise{d::algorithm::eltwise_swish, 1.0F};
     case Op::kGelu:
-      return {d::algorithm::eltwise_gelu_erf};
+      return Eltwise{d::algorithm::eltwise_gelu_erf};
     case Op::kSqrt:
-      return {d::algorithm::eltwise_sqrt};
+      return Eltwise{d::algorithm::eltwise_sqrt};
     case Op::kHardSigmoid:  // Before its bounds.
-      return {d::algorithm::eltwise_linear, node.as<ScalarAttributes>().alpha,
-              node.as<ScalarAttributes>().beta};
+      return Eltwise{d::algorithm::eltwise_linear, scalars().alpha, scalars().beta};
+    case Op::kPow:
+      return Eltwise{d::algorithm::eltwise_pow, 1.0F, scalars().alpha};
+    case Op::kTanh:
+      return Eltwise{d::algorithm::eltwise_tanh};
+    case Op::kElu:
+      return Eltwise{d::algorithm::eltwise_elu, scalars().alpha};
+    case Op::kSoftplus:
+      return Eltwise{d::algorithm::eltwise_soft_relu};
+    case Op::kExp:
+      return Eltwise{d::algorithm::eltwise_exp};
+    case Op::kLog:
+      return Eltwise{d::algorithm::eltwise_log};
+    case Op::kAbs:
+      return Eltwise{d::algorithm::eltwise_abs};
+    case Op::kNeg:
+      return Eltwise{d::algorithm::eltwise_linear, -1.0F};
     default:
-      check_internal(node.op == Op::kPow, "eltwise_of: " + to_string(node.op));
-      return {d::algorithm::eltwise_pow, 1.0F, node.as<ScalarAttributes>().alpha};
+      return std::nullopt;
   }
 }
 
@@ -58,15 +75,22 @@ d::algorithm binary_algorithm(Op op) {
       return d::algorithm::binary_mul;
     case Op::kDiv:
       return d::algorithm::binary_div;
+    case Op::kMin:
+      return d::algorithm::binary_min;
+    case Op::kMax:
+      return d::algorithm::binary_max;
     default:
+      check_internal(op == Op::kAdd, "binary_algorithm: " + to_string(op));
       return d::algorithm::binary_add;
   }
 }
 
 }  // namespace
 
+bool has_unary(const Node& node) { return eltwise_of(node).has_value(); }
+
 std::unique_ptr<Step> make_unary(const std::string& kernel, const Node& node, const Operand& x, BufferId y) {
-  const Eltwise eltwise = eltwise_of(node);
+  const Eltwise eltwise = eltwise_of(node).value();
   const auto& md = x.layout.desc().md;
   const d::eltwise_forward::desc desc(d::prop_kind::forward_inference, eltwise.algorithm, md, eltwise.alpha,
                                       eltwise.beta);

@@ -1,6 +1,7 @@
 #include "runtime/float/steps.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -87,6 +88,27 @@ std::vector<std::int64_t> box_offsets(const Shape& shape, const std::vector<bool
   return offsets;
 }
 
+void layer_norm_row(const float* x, const std::vector<float>& scale, const std::vector<float>& bias,
+                    float epsilon, float* y) {
+  constexpr std::size_t kParts = 16;  // Of each sum, so that it is vectorized.
+  const std::size_t length = scale.size();
+  const float share = 1.0F / static_cast<float>(length);
+  const auto sum = [&](const auto& term) {
+    float parts[kParts] = {};
+    for (std::size_t i = 0; i < length / kParts * kParts; i += kParts) {
+      for (std::size_t j = 0; j < kParts; ++j) parts[j] += term(x[i + j]);
+    }
+    for (std::size_t i = length / kParts * kParts; i < length; ++i) parts[i % kParts] += term(x[i]);
+    float total = 0;
+    for (const float part : parts) total += part;
+    return total;
+  };
+  const float mean = sum([](float v) { return v; }) * share;
+  const float variance = sum([&](float v) { return (v - mean) * (v - mean); }) * share;
+  const float factor = 1.0F / std::sqrt(variance + epsilon);
+  for (std::size_t i = 0; i < length; ++i) y[i] = (x[i] - mean) * factor * scale[i] + bias[i];
+}
+
 }  // namespace
 
 std::unique_ptr<Step> make_float_binary_step(const std::string& kernel, Op op, const ClipAttributes& bounds,
@@ -105,6 +127,10 @@ std::unique_ptr<Step> make_float_binary_step(const std::string& kernel, Op op, c
         return run([](float first, float second) { return first * second; });
       case Op::kDiv:
         return run([](float first, float second) { return first / second; });
+      case Op::kMin:
+        return run([](float first, float second) { return second < first ? second : first; });
+      case Op::kMax:
+        return run([](float first, float second) { return first < second ? second : first; });
       default:
         check_internal(op == Op::kPRelu, "float binary step of " + to_string(op));
         return run([](float first, float slope) { return first < 0 ? slope * first : first; });
@@ -180,6 +206,27 @@ std::unique_ptr<Step> make_float_unary_step(const std::string& kernel, const Nod
         },
         s.threads);
   });
+}
+
+std::unique_ptr<Step> make_float_layer_norm_step(const std::string& kernel, std::int64_t rows, float epsilon,
+                                                 std::vector<float> scale, std::vector<float> bias,
+                                                 BufferId x, BufferId y) {
+  const std::size_t bytes = 2 * scale.size() * sizeof(float);
+  return function_step(
+      kernel,
+      [rows, epsilon, scale = std::move(scale), bias = std::move(bias), x, y](const StepArguments& a) {
+        const auto length = static_cast<std::int64_t>(scale.size());
+        const auto* const source = a.buffer<const float>(x);
+        auto* const target = a.buffer<float>(y);
+        parallel_for(
+            rows, std::max<std::int64_t>(1, 4096 / length),
+            [&](std::int64_t begin, std::int64_t end) {
+              for (std::int64_t row = begin; row < end; ++row)
+                layer_norm_row(source + row * length, scale, bias, epsilon, target + row * length);
+            },
+            a.threads);
+      },
+      bytes);
 }
 
 std::unique_ptr<Step> make_reduce_mean_step(const std::string& kernel, const Shape& x_shape,

@@ -32,6 +32,10 @@ std::unique_ptr<Step> make_float_fill_step(const std::string& kernel, float valu
 /// apply_unary() at each of `count` numbers.
 std::unique_ptr<Step> make_float_unary_step(const std::string& kernel, const Node& node, std::int64_t count,
                                             BufferId x, BufferId y);
+/// LayerNormalization of `rows` rows.
+std::unique_ptr<Step> make_float_layer_norm_step(const std::string& kernel, std::int64_t rows, float epsilon,
+                                                 std::vector<float> scale, std::vector<float> bias,
+                                                 BufferId x, BufferId y);
 /// Means along `axes` of x, row-major.
 std::unique_ptr<Step> make_reduce_mean_step(const std::string& kernel, const Shape& x_shape,
                                             const std::vector<std::int64_t>& axes, BufferId x, BufferId y);

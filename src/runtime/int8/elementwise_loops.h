@@ -36,8 +36,8 @@ void binary_lines(const IntegerBinary& p, std::int32_t zero_point, const Walk& w
   });
 }
 
-void binary(const IntegerBinary& p, const Walk& walk, const std::uint8_t* a, const std::uint8_t* b,
-            std::uint8_t* y, int threads) {
+void run_binary(const IntegerBinary& p, const Walk& walk, const std::uint8_t* a, const std::uint8_t* b,
+                std::uint8_t* y, int threads) {
   const float a_multiplier = p.a_multiplier;
   const float b_multiplier = p.b_multiplier;
   if (p.product) {
@@ -55,7 +55,8 @@ void binary(const IntegerBinary& p, const Walk& walk, const std::uint8_t* a, con
   }
 }
 
-void affine(const IntegerAffine& p, const Walk& walk, const std::uint8_t* x, std::uint8_t* y, int threads) {
+void run_affine(const IntegerAffine& p, const Walk& walk, const std::uint8_t* x, std::uint8_t* y,
+                int threads) {
   const auto lo = static_cast<float>(p.y_min - p.y_zero_point);
   const auto hi = static_cast<float>(p.y_max - p.y_zero_point);
   const std::int32_t x_zero_point = p.x_zero_point;
@@ -105,7 +106,8 @@ void interleave(const Walk& walk, const std::uint8_t* x, std::uint8_t* y, int th
   });
 }
 
-void map(const Walk& walk, const std::uint8_t* tables, const std::uint8_t* x, std::uint8_t* y, int threads) {
+void run_map(const Walk& walk, const std::uint8_t* tables, const std::uint8_t* x, std::uint8_t* y,
+             int threads) {
   if (tables == nullptr && interleaves(walk)) {
     interleave(walk, x, y, threads);
     return;
@@ -199,4 +201,5 @@ void dequantize_flat(const QuantParams& params, std::int64_t count, const std::u
       },
       threads);
 }
+
 // NOLINTEND(llvm-header-guard)

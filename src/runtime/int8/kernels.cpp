@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <string>
 
+#include "octavo/core/error.h"
 #include "runtime/int8/winograd.h"
 
 namespace octavo {
@@ -108,7 +110,7 @@ constexpr std::int64_t kLeastCrossedK = 64;
 constexpr std::int64_t kLeastCrossedChannels = 256;
 
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
-                           bool pool2x2, const std::optional<Int8Conv::Addition>& addition) {
+                           const ConvFollowers& followers) {
   Int8Conv result;
   result.in_h = extent.in_h;
   result.in_w = extent.in_w;
@@ -118,8 +120,8 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   result.c_out = conv.c_out;
   result.window = conv.window;
   result.algorithm = algorithm;
-  result.pool2x2 = pool2x2;
-  result.addition = addition;
+  result.pool2x2 = followers.pool2x2;
+  result.addition = followers.addition;
   // A depthwise kernel goes over all channels as one group.
   const bool depthwise = algorithm == Int8Conv::Algorithm::kDepthwise;
   if (!depthwise) result.window.group /= groups_to_merge(conv);
@@ -158,12 +160,31 @@ Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, In
   }
   result.x_zero_point = conv.x_zero_point;
   result.output_is_float = conv.output_is_float;
-  result.rounds_in_int32 = rounds_in_int32(conv, addition);
+  result.rounds_in_int32 = rounds_in_int32(conv, followers.addition);
   result.y_zero_point = conv.y_zero_point;
   result.y_min = conv.y_min;
   result.y_max = conv.y_max;
   result.float_min = conv.float_min;
   result.float_max = conv.float_max;
+  return result;
+}
+
+Int8Product prepare_int8_product(const IntegerProduct& sums) {
+  Int8Product result{.sums = sums, .epilogue = {}};
+  Int8Conv& epilogue = result.epilogue;
+  const std::int64_t panels = (sums.p + Int8Conv::kPanel - 1) / Int8Conv::kPanel;
+  epilogue.c_in = sums.k;
+  epilogue.c_out = sums.p;
+  epilogue.bias.assign(static_cast<std::size_t>(panels * Int8Conv::kPanel), 0.0F);
+  epilogue.multiplier.assign(epilogue.bias.size(), sums.multiplier);
+  const double largest = 255.0 * 255.0 * static_cast<double>(sums.k);
+  epilogue.rounds_in_int32 = largest * std::abs(static_cast<double>(sums.multiplier)) < 2147483520.0;
+  epilogue.output_is_float = sums.output_is_float;
+  epilogue.y_zero_point = sums.y_zero_point;
+  epilogue.y_min = sums.y_min;
+  epilogue.y_max = sums.y_max;
+  epilogue.float_min = -std::numeric_limits<float>::infinity();
+  epilogue.float_max = std::numeric_limits<float>::infinity();
   return result;
 }
 
@@ -189,23 +210,38 @@ Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv
   return best;
 }
 
-#if defined(__x86_64__)
-bool cpu_has_avx512vnni() {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                          __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                          __builtin_cpu_supports("avx512vnni");
-  return has;
+void refuse_algorithm(Int8Conv::Algorithm algorithm, Isa isa) {
+  throw Error(ErrorCode::kInternal, "int8",
+              "weights packed for algorithm " + std::to_string(static_cast<int>(algorithm)) +
+                  " do not fit kernels for " + isa_name(isa));
 }
+
+namespace {
+
+const Int8Kernels& kernels_for(Isa isa) {
+  switch (isa) {
+    case Isa::kGeneric:
+      break;
+#if defined(__x86_64__)
+    case Isa::kAmx:         // oneDNN's, for what those kernels can do...
+    case Isa::kAvx512Vnni:  // ...ours for the rest.
+      return int8_kernels_avx512vnni();
+    case Isa::kAvxVnni:  // The same.
+    case Isa::kAvx2:
+      return int8_kernels_avx2();
+#else
+    default:
+      break;
 #endif
+  }
+  return int8_kernels_generic();
+}
+
+}  // namespace
 
 const Int8Kernels& int8_kernels() {
-#if defined(__x86_64__)
-  if (cpu_has_avx512vnni()) return int8_kernels_avx512vnni();
-  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx2) return int8_kernels_avx2();
-#endif
-  return int8_kernels_generic();
+  static const Int8Kernels& chosen = kernels_for(isa_in_use());
+  return chosen;
 }
 
 }  // namespace octavo

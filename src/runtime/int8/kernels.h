@@ -7,8 +7,10 @@
 #include <optional>
 #include <vector>
 
+#include "octavo/core/cpu.h"
 #include "octavo/core/tensor.h"
 #include "runtime/lowering/integer_groups.h"
+#include "runtime/lowering/integer_rows.h"
 #include "runtime/lowering/walk.h"
 
 namespace octavo {
@@ -95,9 +97,14 @@ struct ConvExtent {
   std::int64_t in_h = 1, in_w = 1, out_h = 1, out_w = 1;
 };
 
+/// What a convolution's kernel does besides, before it rounds.
+struct ConvFollowers {
+  bool pool2x2 = false;  ///< A 2x2 max pool with stride 2.
+  std::optional<Int8Conv::Addition> addition = std::nullopt;
+};
+
 Int8Conv prepare_int8_conv(const IntegerConv& conv, const ConvExtent& extent, Int8Conv::Algorithm algorithm,
-                           bool pool2x2 = false,
-                           const std::optional<Int8Conv::Addition>& addition = std::nullopt);
+                           const ConvFollowers& followers = {});
 
 /// True for convolutions that have one filter for each channel.
 bool depthwise_applies(const IntegerConv& conv);
@@ -128,11 +135,40 @@ struct Int8Pool {
   IntegerAverage parameters;  ///< The window; the rest matters to averages alone.
 };
 
+/// Products of two values: where the matrices of the operands lie. The output's lie one after the other.
+struct Int8Product {
+  static constexpr std::size_t kMostOuter = 6;
+
+  IntegerProduct sums;
+  Int8Conv epilogue;  ///< What becomes of sums; no weights.
+  /// Elements between neighbours: rows and columns of each operand's matrices...
+  std::array<std::int64_t, 2> a_strides{}, b_strides{};
+  /// ...and matrices, along each of the dimensions before those two.
+  std::size_t outer = 0;
+  std::array<std::int64_t, kMostOuter> dims{}, a_outer{}, b_outer{};
+
+  struct Offsets {
+    std::int64_t a = 0, b = 0;
+  };
+  /// Of the matrices numbered `index`.
+  Offsets matrix(std::int64_t index) const {
+    Offsets at;
+    for (std::size_t d = outer; d-- > 0; index /= dims[d]) {
+      at.a += index % dims[d] * a_outer[d];
+      at.b += index % dims[d] * b_outer[d];
+    }
+    return at;
+  }
+};
+
+/// `sums`, ready to run but for where the operands lie.
+Int8Product prepare_int8_product(const IntegerProduct& sums);
+
 /// `x` may be read up to kReadSlack bytes past its end; buffers are laid out for that.
 inline constexpr std::size_t kReadSlack = 64;
 
 struct Int8Kernels {
-  const char* isa;
+  Isa isa;
   Int8Conv::Algorithm direct;        ///< The direct algorithm that it runs...
   Int8Conv::Algorithm direct_few;    ///< ...and for few rows (output pixels of all images).
   double direct_products_per_cycle;  ///< What that multiplies at best on one core.
@@ -160,6 +196,13 @@ struct Int8Kernels {
                    const float* x, std::uint8_t* y, int threads);
   void (*dequantize)(const QuantParams& params, std::int64_t count, const std::uint8_t* x, float* y,
                      int threads);
+  /// y: uint8, or float where the sums say so.
+  void (*product)(const Int8Product& product, std::int64_t matrices, const std::uint8_t* a,
+                  const std::uint8_t* b, void* y, int threads);
+  /// x: rows of uint8, or of float where the parameters say so.
+  void (*layer_norm)(const IntegerLayerNorm& norm, std::int64_t rows, const void* x, std::uint8_t* y,
+                     int threads);
+  void (*softmax)(const IntegerRows& rows, std::int64_t count, const void* x, std::uint8_t* y, int threads);
 };
 
 /// The direct algorithm for so many rows.
@@ -170,15 +213,17 @@ Int8Conv::Algorithm best_algorithm(const Int8Kernels& kernels, const IntegerConv
                                    const ConvExtent& extent, std::int64_t batch,
                                    std::int64_t model_weights = 0);
 
+/// Throws kInternal: these weights are packed for another instruction set.
+[[noreturn]] void refuse_algorithm(Int8Conv::Algorithm algorithm, Isa isa);
+
 /// Portable C++; runs both direct algorithms.
 const Int8Kernels& int8_kernels_generic();
 /// AVX2 and FMA.
 const Int8Kernels& int8_kernels_avx2();
 /// AVX-512 F, BW, DQ, VL and VNNI.
 const Int8Kernels& int8_kernels_avx512vnni();
-/// x86-64 alone has this function and the two tables above it.
-bool cpu_has_avx512vnni();
-/// The best table that this CPU runs.
+/// The table for isa_in_use(), or, where that has none of its own, the next narrower one. x86-64 alone has
+/// the two tables above.
 const Int8Kernels& int8_kernels();
 
 }  // namespace octavo

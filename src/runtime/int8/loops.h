@@ -11,10 +11,10 @@ inline bool pointwise(const Int8Conv& conv) {
 
 /// The input under windows, k numbers each, padding written out. Numbers and not references: what is stored
 /// may alias anything.
-template <typename Isa>
+template <typename Kernel>
 class WindowReader {
  public:
-  using Activation = typename Isa::Activation;
+  using Activation = typename Kernel::Activation;
 
   WindowReader(const Int8Conv& conv, std::int64_t group)
       : rows_(conv.window.kernel[0]),
@@ -46,7 +46,7 @@ class WindowReader {
       }
       const std::uint8_t* line = image + iy * in_w_ * pixel_ + first_;
       if (inside) {
-        Isa::widen(target, line + x0 * pixel_, size);
+        Kernel::widen(target, line + x0 * pixel_, size);
       } else {
         read_taps(line, x0, target);
       }
@@ -60,7 +60,7 @@ class WindowReader {
       if (ix < 0 || ix >= in_w_) {
         std::fill_n(target, channels_, padding_);
       } else {
-        Isa::widen(target, line + ix * pixel_, channels_);
+        Kernel::widen(target, line + ix * pixel_, channels_);
       }
     }
   }
@@ -71,19 +71,19 @@ class WindowReader {
   Activation padding_;
 };
 
-/// Rows of the convolution seen as a matrix product: one row an output pixel, k columns. With pooling the
-/// four pixels of a window are four consecutive rows, and rows come by whole windows. `Isa::widen(dst, src,
-/// n)` copies n bytes as Activation and may write up to 15 elements and read 15 bytes too far.
-template <typename Isa>
+/// Rows of the convolution seen as a matrix product: one row per output pixel, k columns. With pooling the
+/// four pixels of a window are four consecutive rows, and rows come by whole windows. `Kernel::widen(dst,
+/// src, n)` copies n bytes as Activation and may write up to 15 elements and read 15 bytes too far.
+template <typename Kernel>
 void pack_rows(const Int8Conv& conv, std::int64_t group, const std::uint8_t* x, std::int64_t first_row,
-               std::int64_t rows, typename Isa::Activation* packed, std::int64_t stride) {
+               std::int64_t rows, typename Kernel::Activation* packed, std::int64_t stride) {
   const std::int64_t channels = conv.c_in;
   if (pointwise(conv)) {
     for (std::int64_t r = 0; r < rows; ++r)
-      Isa::widen(packed + r * stride, x + (first_row + r) * channels, channels);
+      Kernel::widen(packed + r * stride, x + (first_row + r) * channels, channels);
     return;
   }
-  const WindowReader<Isa> reader(conv, group);
+  const WindowReader<Kernel> reader(conv, group);
   const std::int64_t side = conv.pool2x2 ? 2 : 1;
   const std::int64_t w = conv.out_w / side;
   const std::int64_t h = conv.out_h / side;
@@ -155,12 +155,12 @@ struct ScalarFinish {
 };
 
 /// A block of packed rows against one panel of weights.
-template <typename Isa>
+template <typename Kernel>
 struct PanelOfRows {
-  const typename Isa::Activation* a = nullptr;
+  const typename Kernel::Activation* a = nullptr;
   std::int64_t stride = 0, steps = 0;
   const std::int32_t* row_terms = nullptr;  ///< Of crossed products alone.
-  const typename Isa::Weight* b = nullptr;
+  const typename Kernel::Weight* b = nullptr;
   std::int64_t rows = 0;  ///< Whole pooling windows.
   PanelOutput out;
   std::int64_t offset = 0;  ///< Where in y the first row's outputs belong.
@@ -176,19 +176,19 @@ struct PanelOfRows {
   }
 };
 
-/// Runs it by way of sums in memory: `Isa::sum` makes those of some rows, 16 a row, of which the first
-/// `width` matter; `Isa::with_finish` hands over what stores rows of outputs, as ScalarFinish does.
-template <typename Isa>
-void run_panel(const PanelOfRows<Isa>& panel) {
+/// Runs it by way of sums in memory: `Kernel::sum` makes those of some rows, 16 a row, of which the first
+/// `width` matter; `Kernel::with_finish` hands over what stores rows of outputs, as ScalarFinish does.
+template <typename Kernel>
+void run_panel(const PanelOfRows<Kernel>& panel) {
   const Int8Conv& conv = *panel.out.conv;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
-  constexpr std::int64_t kGroup = Isa::kRows * 4;  // Whole pooling windows, whole tiles.
+  constexpr std::int64_t kGroup = Kernel::kRows * 4;  // Whole pooling windows, whole tiles.
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   alignas(64) std::int32_t sums[kGroup * kPanel];
-  Isa::with_finish(panel.out, [&](const auto& finish) {
+  Kernel::with_finish(panel.out, [&](const auto& finish) {
     for (std::int64_t r = 0; r < panel.rows; r += kGroup) {
       const std::int64_t height = std::min(kGroup, panel.rows - r);
-      Isa::sum(panel, r, height, sums);
+      Kernel::sum(panel, r, height, sums);
       for (std::int64_t i = 0; conv.pool2x2 && i < height; i += window) {
         std::int32_t* top = sums + i * kPanel;
         max_of_four(top, top + kPanel, top + 2 * kPanel, top + 3 * kPanel, top);
@@ -198,16 +198,33 @@ void run_panel(const PanelOfRows<Isa>& panel) {
   });
 }
 
+/// How an instruction set multiplies a block of rows by a panel of weights: what its numbers are, how many of
+/// k a step takes, how many rows a tile has, whether products are crossed (then also what they take off a
+/// row), the copy that pack_rows() needs, and what run_panel() needs.
+template <typename Kernel>
+concept RowKernels = requires(const PanelOfRows<Kernel>& panel, std::int64_t row, std::int32_t* sums,
+                              typename Kernel::Activation* packed, const std::uint8_t* bytes) {
+  requires sizeof(typename Kernel::Weight) <= sizeof(std::int16_t);
+  { Kernel::kDepth } -> std::convertible_to<std::int64_t>;
+  { Kernel::kRows } -> std::convertible_to<std::int64_t>;
+  { Kernel::kCrossed } -> std::convertible_to<bool>;
+  requires !Kernel::kCrossed || requires { Kernel::row_terms(packed, row, row, row, sums); };
+  Kernel::widen(packed, bytes, row);
+  Kernel::run(panel);
+  Kernel::sum(panel, row, row, sums);
+  Kernel::with_finish(panel.out, ScalarFinish{panel.out});
+};
+
 /// Runs the convolution as a matrix product in blocks: pack a block of rows, then every panel of output
 /// channels over it, each step of a tile taking kDepth of k.
-template <typename Isa>
+template <RowKernels Kernel>
 void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other,
               void* y, int threads) {
-  using Activation = typename Isa::Activation;
-  using Weight = typename Isa::Weight;
-  constexpr std::int64_t kDepth = Isa::kDepth;
+  using Activation = typename Kernel::Activation;
+  using Weight = typename Kernel::Weight;
+  constexpr std::int64_t kDepth = Kernel::kDepth;
   constexpr std::int64_t kPanel = Int8Conv::kPanel;
-  constexpr std::int64_t kGroup = Isa::kRows * 4;
+  constexpr std::int64_t kGroup = Kernel::kRows * 4;
   const std::int64_t window = conv.pool2x2 ? 4 : 1;
   const std::int64_t rows =
       conv.pool2x2 ? batch * (conv.out_h / 2) * (conv.out_w / 2) * 4 : batch * conv.out_h * conv.out_w;
@@ -226,12 +243,16 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
   const std::int64_t most = std::clamp<std::int64_t>(groups, 1, kMostRows / kGroup) * kGroup;
   const std::int64_t out_group = conv.c_out / conv.window.group;
   // Whole pooling windows are whole quads of rows.
-  const ProductPieces pieces(rows, window == 4 ? 4 * Isa::kRows : Isa::kRows, most,
+  const ProductPieces pieces(rows, window == 4 ? 4 * Kernel::kRows : Kernel::kRows, most,
                              conv.window.group * conv.panels, threads);
 
   const auto work = [&](PieceSource& source) {
-    thread_local std::vector<Activation> packed;
-    if (!in_place) packed.resize(std::max(packed.size(), static_cast<std::size_t>(most * stride + 32)));
+    constexpr auto kUse = sizeof(Activation) == 1 ? Int8Scratch::kRowsOfBytes : Int8Scratch::kRowsOfWords;
+    Activation* packed = nullptr;
+    if (!in_place) {
+      const auto bytes = static_cast<std::size_t>(most * stride + 32) * sizeof(Activation);
+      packed = reinterpret_cast<Activation*>(int8_scratch(kUse, bytes));
+    }
     [[maybe_unused]] std::int32_t row_terms[kMostRows];
     std::int64_t held_row = -1;
     std::int64_t held_group = -1;
@@ -240,18 +261,18 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
       const std::int64_t count = pieces.end_row(piece) - first;
       for (std::int64_t index = pieces.first_panel(piece); index < pieces.end_panel(piece); ++index) {
         const std::int64_t group = index / conv.panels;
-        const Activation* a = packed.data();
+        const Activation* a = packed;
         if constexpr (sizeof(Activation) == 1) {
           if (in_place) a = x + first * stride;
         }
         if (held_row != first || held_group != group) {
-          if (!in_place) pack_rows<Isa>(conv, group, x, first, count, packed.data(), stride);
-          if constexpr (Isa::kCrossed) Isa::row_terms(a, stride, steps, count, row_terms);
+          if (!in_place) pack_rows<Kernel>(conv, group, x, first, count, packed, stride);
+          if constexpr (Kernel::kCrossed) Kernel::row_terms(a, stride, steps, count, row_terms);
           held_row = first;
           held_group = group;
         }
         const std::int64_t in_group = index % conv.panels * kPanel;
-        PanelOfRows<Isa> rows_of_panel;
+        PanelOfRows<Kernel> rows_of_panel;
         rows_of_panel.a = a;
         rows_of_panel.stride = stride;
         rows_of_panel.steps = steps;
@@ -260,7 +281,7 @@ void run_conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, c
         rows_of_panel.rows = count;
         rows_of_panel.out = {&conv, index, std::min(kPanel, out_group - in_group), other, y};
         rows_of_panel.offset = first / window * conv.c_out + group * out_group + in_group;
-        Isa::run(rows_of_panel);
+        Kernel::run(rows_of_panel);
       }
     }
   };
@@ -293,7 +314,8 @@ void take_larger(std::uint8_t* __restrict best, const std::uint8_t* __restrict x
   for (std::int64_t i = 0; i < Count; ++i) best[i] = x[i] > best[i] ? x[i] : best[i];
 }
 
-void max_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y, int threads) {
+void run_max_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, std::uint8_t* y,
+                  int threads) {
   const auto& w = pool.parameters.window;
   const std::int64_t channels = pool.channels;
   constexpr std::int64_t kChunk = 64;
@@ -315,7 +337,7 @@ void max_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, s
   });
 }
 
-void average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, void* y, int threads) {
+void run_average_pool(const Int8Pool& pool, std::int64_t batch, const std::uint8_t* x, void* y, int threads) {
   const IntegerAverage& p = pool.parameters;
   const auto& w = p.window;
   for_each_window(pool, batch, threads, [&](auto n, auto oy, auto ox, auto top, auto left) {

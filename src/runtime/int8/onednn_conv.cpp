@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "octavo/core/version.h"
+#include "octavo/core/cpu.h"
 #include "runtime/float/onednn_common.h"
 
 namespace octavo::onednn {
@@ -11,18 +11,12 @@ namespace octavo::onednn {
 namespace d = dnnl;
 
 bool exact_int8() {
-  static const bool exact = [] {
-    const std::string isa = cpu_isa();
-    return isa == "amx-int8" || isa == "avx512-vnni" || isa == "avx-vnni";
-  }();
+  static const bool exact = isa_in_use() >= Isa::kAvxVnni;
   return exact;
 }
 
 bool faster_int8() {
-  static const bool faster = [] {
-    const std::string isa = cpu_isa();
-    return isa == "amx-int8" || isa == "avx-vnni";
-  }();
+  static const bool faster = isa_in_use() == Isa::kAvxVnni || isa_in_use() == Isa::kAmx;
   return faster;
 }
 

@@ -7,7 +7,9 @@
 namespace octavo {
 namespace {
 
-std::string with_isa(const std::string& kernel) { return kernel + " [int8 " + int8_kernels().isa + "]"; }
+std::string with_isa(const std::string& kernel) {
+  return kernel + " [int8 " + isa_name(int8_kernels().isa) + "]";
+}
 
 const char* kernel_name(Int8Conv::Algorithm algorithm) {
   switch (algorithm) {
@@ -38,6 +40,32 @@ std::unique_ptr<Step> make_int8_conv_step(const std::string& kernel, std::shared
                             a.threads);
       },
       bytes);
+}
+
+std::unique_ptr<Step> make_int8_product_step(const std::string& kernel, const Int8Product& product,
+                                             std::int64_t matrices, BufferId a, BufferId b, BufferId y) {
+  return function_step(with_isa(kernel), [product, matrices, a, b, y](const StepArguments& s) {
+    int8_kernels().product(product, matrices, s.buffer<const std::uint8_t>(a),
+                           s.buffer<const std::uint8_t>(b), s.buffer<void>(y), s.threads);
+  });
+}
+
+std::unique_ptr<Step> make_int8_layer_norm_step(const std::string& kernel, IntegerLayerNorm norm,
+                                                std::int64_t rows, BufferId x, BufferId y) {
+  const std::size_t bytes = 2 * norm.scale.size() * sizeof(float);
+  return function_step(
+      with_isa(kernel),
+      [norm = std::move(norm), rows, x, y](const StepArguments& s) {
+        int8_kernels().layer_norm(norm, rows, s.buffer<const void>(x), s.buffer<std::uint8_t>(y), s.threads);
+      },
+      bytes);
+}
+
+std::unique_ptr<Step> make_int8_softmax_step(const std::string& kernel, const IntegerRows& parameters,
+                                             std::int64_t rows, BufferId x, BufferId y) {
+  return function_step(with_isa(kernel), [parameters, rows, x, y](const StepArguments& s) {
+    int8_kernels().softmax(parameters, rows, s.buffer<const void>(x), s.buffer<std::uint8_t>(y), s.threads);
+  });
 }
 
 std::unique_ptr<Step> make_int8_pool_step(const std::string& kernel, bool average, const Int8Pool& pool,

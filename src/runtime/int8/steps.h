@@ -23,6 +23,13 @@ std::unique_ptr<Step> make_int8_affine_step(const std::string& kernel, IntegerAf
 /// Copies, through tables unless they are empty. Operands of the walk: y, x[, table].
 std::unique_ptr<Step> make_int8_map_step(const std::string& kernel, const Walk& walk,
                                          std::vector<std::uint8_t> tables, BufferId x, BufferId y);
+std::unique_ptr<Step> make_int8_product_step(const std::string& kernel, const Int8Product& product,
+                                             std::int64_t matrices, BufferId a, BufferId b, BufferId y);
+/// x: rows of uint8, or of float where the parameters say so.
+std::unique_ptr<Step> make_int8_layer_norm_step(const std::string& kernel, IntegerLayerNorm norm,
+                                                std::int64_t rows, BufferId x, BufferId y);
+std::unique_ptr<Step> make_int8_softmax_step(const std::string& kernel, const IntegerRows& parameters,
+                                             std::int64_t rows, BufferId x, BufferId y);
 /// float to uint8, [N, C, H, W] to NHWC where it `transposes`, in the same order otherwise.
 std::unique_ptr<Step> make_quantize_step(const std::string& kernel, const QuantParams& params,
                                          const Shape& shape, bool transposes, BufferId x, BufferId y);

@@ -21,18 +21,6 @@ void set_output(const QuantParams& y, const ClipAttributes& bounds, std::int32_t
   if (std::isfinite(bounds.max)) hi = quantize(bounds.max, y.scale(), y.zero_point(), y.qmin, y.qmax);
 }
 
-/// int8 [K, M] as [M, K].
-Tensor transposed(const Tensor& weight) {
-  Tensor result({weight.dim(1), weight.dim(0)}, DType::kInt8);
-  const auto rows = static_cast<std::size_t>(weight.dim(0));
-  const auto columns = static_cast<std::size_t>(weight.dim(1));
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c)
-      result.data<std::int8_t>()[c * rows + r] = weight.data<std::int8_t>()[r * columns + c];
-  }
-  return result;
-}
-
 }  // namespace
 
 IntegerConv lower_integer_conv(const Graph& graph, const FusedGroup& group) {

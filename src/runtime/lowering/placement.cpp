@@ -17,17 +17,16 @@ bool uint8_quantized(const Value& value) {
 
 bool weights_quantized(const Graph& graph, const Node& node) {
   const auto& w = graph.value(node.inputs[1]).quant;
-  const int axis = node.op == Op::kMatMul ? 1 : 0;
-  return w && w->dtype == DType::kInt8 && (!w->per_channel() || w->axis == axis) &&
+  return w && w->dtype == DType::kInt8 &&
+         (!w->per_channel() || w->axis == operator_info(node.op).weight_axis) &&
          std::ranges::all_of(w->zero_points, [](std::int32_t z) { return z == 0; });
 }
 
-bool has_weights(Op op) { return op == Op::kConv || op == Op::kGemm || op == Op::kMatMul; }
-
 std::string without_integer_form(const Graph& graph, const FusedGroup& group) {
   const Node& node = anchor_of(graph, group);
-  if (node.op == Op::kDiv && flowing_inputs(graph, group).size() > 1)
-    return "no integer form of Div by what flows";
+  if (is_binary(node.op) && flowing_inputs(graph, group).size() > 1)
+    return "no integer form of " + to_string(node.op) + " of two values that flow";
+  if (node.op == Op::kSoftmax) return "not along the last dimension";
   if (node.op == Op::kPad && node.as<PadAttributes>().value != 0) return "pads with a number other than 0";
   if (is_binary(node.op) || node.op == Op::kPRelu) return "its constant varies along several dimensions";
   return "no integer form of " + to_string(node.op);
@@ -38,9 +37,11 @@ std::string why_float(const Graph& graph, const FusedGroup& group) {
   if (!has_integer_form(graph, group)) return without_integer_form(graph, group);
   const Node& node = anchor_of(graph, group);
   for (const ValueId id : flowing_inputs(graph, group)) {
-    if (!uint8_quantized(graph.value(id))) return "input '" + graph.value(id).name + "' is not quantized";
+    const Value& x = graph.value(id);
+    if (!uint8_quantized(x) && (x.quant || !may_take_real(graph, group)))
+      return "input '" + graph.value(id).name + "' is not quantized";
   }
-  if (has_weights(node.op) && !weights_quantized(graph, node)) {
+  if (has_weight(node.op) && !weights_quantized(graph, node)) {
     return "weight '" + graph.value(node.inputs[1]).name + "' is not quantized as int8 by output channel";
   }
   const Value& y = graph.value(group.output);
@@ -55,52 +56,48 @@ std::string why_float(const Graph& graph, const FusedGroup& group) {
 
 bool has_integer_form(const Graph& graph, const FusedGroup& group) {
   const Node& node = anchor_of(graph, group);
-  switch (node.op) {
-    case Op::kConv:
+  switch (operator_info(node.op).integer_form) {
+    case IntegerForm::kNone:
+      return false;
+    case IntegerForm::kConvolution:
       return group.batch_norm < 0;
-    case Op::kGemm:
-    case Op::kMatMul:
-    case Op::kBatchNormalization:
-    case Op::kMaxPool:
-    case Op::kAveragePool:
-    case Op::kGlobalMaxPool:
-    case Op::kGlobalAveragePool:
-    case Op::kConcat:
-    case Op::kFlatten:
-    case Op::kReshape:
-    case Op::kTranspose:
-    case Op::kSlice:
+    case IntegerForm::kMaxPool:
+    case IntegerForm::kAveragePool:
+    case IntegerForm::kReshape:
+    case IntegerForm::kConcat:
+    case IntegerForm::kAffine:
       return true;
-    case Op::kPad:
-      return node.as<PadAttributes>().value == 0;
-    case Op::kAdd:
-    case Op::kSub:
-    case Op::kMul:
+    case IntegerForm::kMove: {
+      const auto* pad = std::get_if<PadAttributes>(&node.attributes);
+      return pad == nullptr || pad->value == 0;
+    }
+    case IntegerForm::kProductOfValues:
+    case IntegerForm::kLayerNormalization:
+      return true;
+    case IntegerForm::kSoftmax:
+      return node.as<AxisAttributes>().axis ==
+             static_cast<std::int64_t>(graph.value(node.output).shape.size()) - 1;
+    case IntegerForm::kBinary:
       return flowing_inputs(graph, group).size() == 2 || table_axis(graph, node).has_value();
-    default:
+    case IntegerForm::kTable:
       return table_axis(graph, node).has_value();
   }
+  return false;
 }
 
 bool may_return_real(const Graph& graph, const FusedGroup& group) {
-  const Op op = anchor_of(graph, group).op;
-  return has_weights(op) || op == Op::kAveragePool || op == Op::kGlobalAveragePool;
+  const IntegerForm form = operator_info(anchor_of(graph, group).op).integer_form;
+  return form == IntegerForm::kConvolution || form == IntegerForm::kAveragePool ||
+         form == IntegerForm::kProductOfValues;
+}
+
+bool may_take_real(const Graph& graph, const FusedGroup& group) {
+  const IntegerForm form = operator_info(anchor_of(graph, group).op).integer_form;
+  return form == IntegerForm::kLayerNormalization || form == IntegerForm::kSoftmax;
 }
 
 bool moves_integers(const Graph& graph, const FusedGroup& group) {
-  switch (anchor_of(graph, group).op) {
-    case Op::kMaxPool:
-    case Op::kGlobalMaxPool:
-    case Op::kFlatten:
-    case Op::kReshape:
-    case Op::kTranspose:
-    case Op::kSlice:
-      return true;
-    case Op::kPad:
-      return has_integer_form(graph, group);
-    default:
-      return false;
-  }
+  return operator_info(anchor_of(graph, group).op).moves && has_integer_form(graph, group);
 }
 
 bool runs_in_integers(const Graph& graph, const FusedGroup& group) { return why_float(graph, group).empty(); }

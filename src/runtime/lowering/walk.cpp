@@ -18,13 +18,6 @@ std::vector<std::size_t> order_of(const Strides& strides) {
 
 }  // namespace
 
-Strides row_major(const Shape& shape) {
-  Strides strides(shape.size());
-  std::int64_t stride = 1;
-  for (std::size_t i = shape.size(); i-- > 0; stride *= shape[i]) strides[i] = stride;
-  return strides;
-}
-
 Strides channels_last(const Shape& shape) {
   if (shape.size() != 4) return row_major(shape);
   return {shape[1] * shape[2] * shape[3], 1, shape[3] * shape[1], shape[1]};

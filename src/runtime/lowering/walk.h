@@ -16,9 +16,7 @@ namespace octavo {
 /// Elements between neighbours along each dimension.
 using Strides = std::vector<std::int64_t>;
 
-/// The last dimension is innermost.
-Strides row_major(const Shape& shape);
-/// Rank 4: NHWC. Row-major otherwise.
+/// Rank 4: NHWC. row_major() otherwise.
 Strides channels_last(const Shape& shape);
 /// Dense, with the dimensions nested in the order in which those of `like` are.
 Strides dense_like(const Shape& shape, const Strides& like);

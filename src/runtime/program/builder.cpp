@@ -77,6 +77,11 @@ void ProgramBuilder::begin_group(int group, bool integer) {
   integer_ = integer;
 }
 
+void ProgramBuilder::end_groups() {
+  group_ = -1;
+  integer_ = false;
+}
+
 std::int64_t ProgramBuilder::operations(const FusedGroup& group) const {
   return 2 * batch_ * mac_count(graph_, node(group.anchor));
 }
@@ -189,9 +194,10 @@ void ProgramBuilder::quantize(ValueId id) {
   const BufferId y = new_bytes(id);
   // NHWC as the convolutions want it, unless it is matrix products that read the value.
   const auto readers = graph_.consumers(id);
-  const bool matrices = !readers.empty() && std::ranges::all_of(readers, [&](int reader) {
-    return node(reader).op == Op::kMatMul;
-  });
+  const bool matrices =
+      shape.size() != 4 || (!readers.empty() && std::ranges::all_of(readers, [&](int reader) {
+        return node(reader).op == Op::kMatMul || node(reader).op == Op::kMatMulOfValues;
+      }));
   const bool is_last = x.layout == Layout::channels_last(shape);
   if (!is_last || matrices) x = in_layout(x, Layout::plain(shape), id);
   const bool transposes = !is_last && !matrices;

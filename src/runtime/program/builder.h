@@ -54,7 +54,9 @@ class ProgramBuilder {
 
   /// Steps emitted from now on belong to group number `group`.
   void begin_group(int group, bool integer);
-  /// Two a multiply-accumulate of the group's convolution or matrix product.
+  /// From now on to none.
+  void end_groups();
+  /// Two per multiply-accumulate of the group's convolution or matrix product.
   std::int64_t operations(const FusedGroup& group) const;
 
   /// Counts what the group reads as needed, and as read.
@@ -120,5 +122,9 @@ class ProgramBuilder {
 /// Emits the steps of a group, in float32 and in integers.
 void compile_float_group(ProgramBuilder& program, const FusedGroup& group);
 void compile_integer_group(ProgramBuilder& program, const FusedGroup& group);
+/// Of those, products of two values, LayerNormalization and Softmax.
+void compile_integer_product(ProgramBuilder& program, const FusedGroup& group);
+void compile_integer_layer_norm(ProgramBuilder& program, const FusedGroup& group);
+void compile_integer_softmax(ProgramBuilder& program, const FusedGroup& group);
 
 }  // namespace octavo

@@ -29,7 +29,7 @@ Program compile_program(const Graph& graph, std::int64_t batch, const CompileOpt
     }
     program.finish_reads(group);
   }
-  program.begin_group(-1, false);
+  program.end_groups();
   return program.finish();
 }
 

@@ -5,6 +5,7 @@
 #include "octavo/core/error.h"
 #include "runtime/float/conv3x3.h"
 #include "runtime/float/steps.h"
+#include "runtime/lowering/move.h"
 #include "runtime/program/builder.h"
 
 namespace octavo {
@@ -51,18 +52,6 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group, const ClipAttribut
   p.set_real(group.output, {y, conv.output()});
 }
 
-/// [K, M] as [M, K].
-Tensor transposed(const Tensor& weight) {
-  Tensor result({weight.dim(1), weight.dim(0)}, DType::kFloat32);
-  const auto rows = static_cast<std::size_t>(weight.dim(0));
-  const auto columns = static_cast<std::size_t>(weight.dim(1));
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c)
-      result.data<float>()[c * rows + r] = weight.data<float>()[r * columns + c];
-  }
-  return result;
-}
-
 void compile_product(ProgramBuilder& p, const FusedGroup& group, const ClipAttributes& bounds) {
   const Node& anchor = p.node(group.anchor);
   const Operand x = p.real_plain(group.input);
@@ -79,15 +68,36 @@ void compile_product(ProgramBuilder& p, const FusedGroup& group, const ClipAttri
   p.set_real(group.output, {y, layout});
 }
 
-/// y and x of `shape` with `block` channels innermost, and one number a channel, for each image or for all.
-Walk channel_walk(const Shape& shape, std::int64_t block, bool each_image) {
+void compile_product_of_values(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& anchor = p.node(group.anchor);
+  const Shape x_shape = p.shape_of(anchor.inputs[0]);
+  const Shape y_shape = p.shape_of(group.output);
+  const Operand x = p.real_plain(anchor.inputs[0]);
+  const Operand w = p.real_plain(anchor.inputs[1]);
+  const std::int64_t m = x_shape[x_shape.size() - 2];
+  const float alpha = anchor.as<ScalarAttributes>().alpha;
+  const onednn::Products sizes{.batch = element_count(x_shape) / (m * x_shape.back()),
+                               .m = m,
+                               .k = x_shape.back(),
+                               .p = y_shape.back()};
+  const Layout layout = Layout::plain(y_shape);
+  const BufferId y = p.target(group.output, layout);
+  p.emit(group.output, onednn::make_matmul("matmul", sizes, alpha, x.buffer, w.buffer, y),
+         {x.buffer, w.buffer, y}, p.operations(group));
+  p.set_real(group.output, {y, layout});
+}
+
+enum class Numbers : std::uint8_t { kForAllImages, kForEachImage };
+
+/// y and x of `shape` with `block` channels innermost, and a number for each channel.
+Walk channel_walk(const Shape& shape, std::int64_t block, Numbers numbers) {
   const std::int64_t blocks = (shape[1] + block - 1) / block;
   const std::int64_t plane = shape[2] * shape[3];
   const std::int64_t image = blocks * block * plane;
   return {{shape[0], blocks, plane, block},
           {{image, plane * block, block, 1},
            {image, plane * block, block, 1},
-           {each_image ? blocks * block : 0, block, 0, 1}},
+           {numbers == Numbers::kForEachImage ? blocks * block : 0, block, 0, 1}},
           {}};
 }
 
@@ -109,7 +119,7 @@ void compile_batch_norm(ProgramBuilder& p, const FusedGroup& group, const ClipAt
   Operand x = p.real_place(group.input);
   Walk walk;
   if (const auto block = x.layout.channel_block()) {
-    walk = channel_walk(shape, *block, false);
+    walk = channel_walk(shape, *block, Numbers::kForAllImages);
     const auto padded = static_cast<std::size_t>(walk.dims[1] * *block);
     scale.resize(padded, 0.0F);
     shift.resize(padded, 0.0F);
@@ -128,8 +138,7 @@ void compile_batch_norm(ProgramBuilder& p, const FusedGroup& group, const ClipAt
 void compile_unary(ProgramBuilder& p, const FusedGroup& group) {
   const Node& anchor = p.node(group.anchor);
   const std::string text = to_string(anchor.op);
-  // oneDNN has no Erf.
-  const bool own = anchor.op == Op::kErf;
+  const bool own = !onednn::has_unary(anchor);
   const Operand x = own ? p.real_plain(group.input) : p.real_place(group.input);
   const BufferId y = p.target(group.output, x.layout);
   p.emit(group.output,
@@ -173,12 +182,12 @@ void compile_plain_binary(ProgramBuilder& p, const FusedGroup& group, const Clip
   p.set_real(group.output, {y, layout});
 }
 
-/// One number a channel, for each image or for all: in whatever layout x has. False if it does not apply.
+/// One number per channel, for each image or for all: in whatever layout x has. False if it does not apply.
 bool compile_channel_binary(ProgramBuilder& p, const FusedGroup& group, const ClipAttributes& bounds) {
   const Node& anchor = p.node(group.anchor);
   const Shape shape = p.shape_of(group.output);
   if (shape.size() != 4) return false;
-  const bool commutes = anchor.op == Op::kAdd || anchor.op == Op::kMul;
+  const bool commutes = anchor.op != Op::kSub && anchor.op != Op::kDiv && anchor.op != Op::kPRelu;
   const bool swapped =
       commutes && (p.graph().value(anchor.inputs[0]).constant || p.shape_of(anchor.inputs[0]) != shape);
   const ValueId x_id = anchor.inputs[swapped ? 1 : 0];
@@ -196,7 +205,8 @@ bool compile_channel_binary(ProgramBuilder& p, const FusedGroup& group, const Cl
   const Operand x = p.real_place(x_id);
   const auto block = x.layout.channel_block();
   if (!block) return false;
-  const Walk walk = channel_walk(shape, *block, !second.constant);
+  const Walk walk =
+      channel_walk(shape, *block, second.constant ? Numbers::kForAllImages : Numbers::kForEachImage);
   FloatSource b;
   if (second.constant) {
     const Tensor tensor = p.constant(other);
@@ -289,25 +299,9 @@ void compile_move(ProgramBuilder& p, const FusedGroup& group) {
   const Operand x = p.real_plain(group.input);
   const Layout layout = Layout::plain(y_shape);
   const BufferId y = p.target(group.output, layout);
-  const Strides x_strides = row_major(x_shape);
-  const Strides y_strides = row_major(y_shape);
-  Walk walk{y_shape, {y_strides, x_strides}, {0, 0}};
-  if (anchor.op == Op::kSlice) {
-    const auto& a = anchor.as<SliceAttributes>();
-    for (std::size_t d = 0; d < y_shape.size(); ++d) {
-      walk.starts[1] += a.starts[d] * x_strides[d];
-      walk.strides[1][d] = x_strides[d] * a.steps[d];
-    }
-  } else if (anchor.op == Op::kTranspose) {
-    const auto& permutation = anchor.as<TransposeAttributes>().permutation;
-    for (std::size_t d = 0; d < y_shape.size(); ++d)
-      walk.strides[1][d] = x_strides[static_cast<std::size_t>(permutation[d])];
-  } else {
-    const auto& a = anchor.as<PadAttributes>();
-    walk.dims = x_shape;
-    for (std::size_t d = 0; d < y_shape.size(); ++d) walk.starts[0] += a.before[d] * y_strides[d];
-    p.emit(group.output, make_float_fill_step("fill", a.value, element_count(y_shape), y), {y});
-  }
+  if (const auto* pad = std::get_if<PadAttributes>(&anchor.attributes))
+    p.emit(group.output, make_float_fill_step("fill", pad->value, element_count(y_shape), y), {y});
+  const Walk walk = lower_move(anchor, x_shape, row_major(x_shape), y_shape, row_major(y_shape));
   p.emit(group.output, make_float_copy_step(to_string(anchor.op), walk, x.buffer, y), {x.buffer, y});
   p.set_real(group.output, {y, layout});
 }
@@ -320,6 +314,23 @@ void compile_reduce_mean(ProgramBuilder& p, const FusedGroup& group) {
   p.emit(group.output, make_reduce_mean_step("mean", p.shape_of(group.input), a.axes, x.buffer, y),
          {x.buffer, y});
   p.set_real(group.output, {y, layout});
+}
+
+void compile_layer_norm(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& anchor = p.node(group.anchor);
+  const auto row = [&](std::size_t input) {
+    const Tensor tensor = p.constant(anchor.inputs[input]);
+    return std::vector<float>(tensor.data<float>().begin(), tensor.data<float>().end());
+  };
+  const Operand x = p.real_plain(group.input);
+  const BufferId y = p.target(group.output, x.layout);
+  const std::int64_t length = p.shape_of(group.input).back();
+  const std::int64_t rows = element_count(p.shape_of(group.input)) / length;
+  p.emit(group.output,
+         make_float_layer_norm_step("layer-norm", rows, anchor.as<LayerNormAttributes>().epsilon, row(1),
+                                    row(2), x.buffer, y),
+         {x.buffer, y});
+  p.set_real(group.output, {y, x.layout});
 }
 
 void compile_softmax(ProgramBuilder& p, const FusedGroup& group) {
@@ -338,47 +349,39 @@ void compile_softmax(ProgramBuilder& p, const FusedGroup& group) {
 void compile_float_group(ProgramBuilder& p, const FusedGroup& group) {
   const Node& anchor = p.node(group.anchor);
   const ClipAttributes bounds = activation_bounds(p.graph(), group);
-  switch (anchor.op) {
-    case Op::kConv:
+  switch (operator_info(anchor.op).form) {
+    case Form::kConvolution:
       return compile_conv(p, group, bounds);
-    case Op::kGemm:
-    case Op::kMatMul:
+    case Form::kProduct:
       return compile_product(p, group, bounds);
-    case Op::kBatchNormalization:
+    case Form::kProductOfValues:
+      return compile_product_of_values(p, group);
+    case Form::kBatchNormalization:
       return compile_batch_norm(p, group, bounds);
-    case Op::kAdd:
-    case Op::kSub:
-    case Op::kMul:
-    case Op::kDiv:
-    case Op::kPRelu:
+    case Form::kLayerNormalization:
+      return compile_layer_norm(p, group);
+    case Form::kUnary:
+      return compile_unary(p, group);
+    case Form::kBinary:
+    case Form::kPRelu:
       return compile_binary(p, group, bounds);
-    case Op::kMaxPool:
-    case Op::kAveragePool:
+    case Form::kPool:
       return compile_pool(p, group.input, group.output, anchor.as<PoolAttributes>(),
                           anchor.op == Op::kMaxPool);
-    case Op::kGlobalMaxPool:
-    case Op::kGlobalAveragePool:
+    case Form::kGlobalPool:
       return compile_global_pool(p, group, anchor.op == Op::kGlobalMaxPool);
-    case Op::kConcat:
+    case Form::kConcat:
       return compile_concat(p, group);
-    case Op::kFlatten:
-    case Op::kReshape:
+    case Form::kReshape:
       // The same bytes under another shape.
       return p.set_real(group.output,
                         {p.real_plain(group.input).buffer, Layout::plain(p.shape_of(group.output))});
-    case Op::kSlice:
-    case Op::kPad:
-    case Op::kTranspose:
+    case Form::kMove:
       return compile_move(p, group);
-    case Op::kReduceMean:
+    case Form::kReduce:
       return compile_reduce_mean(p, group);
-    case Op::kSoftmax:
-    case Op::kLogSoftmax:
+    case Form::kSoftmax:
       return compile_softmax(p, group);
-    default:
-      if (is_unary(anchor.op)) return compile_unary(p, group);
-      throw Error(ErrorCode::kUnsupported, p.graph().name,
-                  "node '" + anchor.name + "': no kernel for " + to_string(anchor.op));
   }
 }
 

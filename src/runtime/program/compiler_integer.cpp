@@ -4,6 +4,7 @@
 #include "octavo/core/error.h"
 #include "runtime/int8/steps.h"
 #include "runtime/lowering/integer_groups.h"
+#include "runtime/lowering/move.h"
 #include "runtime/program/builder.h"
 
 namespace octavo {
@@ -54,7 +55,7 @@ void emit_conv_add(ProgramBuilder& p, const FusedGroup& group, const FusedGroup&
   const bool first = p.node(add.anchor).inputs[0] == group.output;
   const Int8Conv::Addition addition{.sum = lower_integer_binary(p.graph(), add), .conv_is_first = first};
   const auto packed = p.packed().get(group.output, static_cast<int>(algorithm), [&] {
-    return prepare_int8_conv(conv, extent, algorithm, false, addition);
+    return prepare_int8_conv(conv, extent, algorithm, {.addition = addition});
   });
   const BufferId other = p.integer_in(p.node(add.anchor).inputs[first ? 1 : 0], y_strides);
   const BufferId y = p.new_bytes(add.output);
@@ -97,7 +98,7 @@ void compile_conv(ProgramBuilder& p, const FusedGroup& group) {
   const bool may_pool = algorithm != Int8Conv::Algorithm::kDepthwise && !p.observed(group.output);
   const ValueId pooled = may_pool ? pool_that_follows(p.graph(), group) : kNoValue;
   const auto packed = p.packed().get(group.output, static_cast<int>(algorithm), [&] {
-    return prepare_int8_conv(conv, extent, algorithm, pooled != kNoValue);
+    return prepare_int8_conv(conv, extent, algorithm, {.pool2x2 = pooled != kNoValue});
   });
   if (pooled != kNoValue) {
     const BufferId y = p.new_bytes(pooled);
@@ -121,7 +122,7 @@ void compile_pool(ProgramBuilder& p, const FusedGroup& group) {
   const Node& anchor = p.node(group.anchor);
   const Shape x_shape = p.shape_of(group.input);
   const Shape y_shape = p.shape_of(group.output);
-  const bool max = anchor.op == Op::kMaxPool || anchor.op == Op::kGlobalMaxPool;
+  const bool max = operator_info(anchor.op).integer_form == IntegerForm::kMaxPool;
   Int8Pool pool{.in_h = x_shape[2],
                 .in_w = x_shape[3],
                 .out_h = y_shape[2],
@@ -178,34 +179,22 @@ void compile_transpose(ProgramBuilder& p, const FusedGroup& group) {
   p.set_integer(group.output, std::move(y));
 }
 
-void compile_slice(ProgramBuilder& p, const FusedGroup& group) {
-  const auto& a = p.node(group.anchor).as<SliceAttributes>();
-  const Shape y_shape = p.shape_of(group.output);
-  const IntegerOperand x = p.integer_place(group.input);
-  const Strides y_strides = kept_order(p.shape_of(group.input), x.strides, y_shape);
-  Walk walk{y_shape, {y_strides, x.strides}, {0, 0}};
-  for (std::size_t d = 0; d < y_shape.size(); ++d) {
-    walk.starts[1] += a.starts[d] * x.strides[d];
-    walk.strides[1][d] *= a.steps[d];
-  }
-  const BufferId y = p.new_bytes(group.output);
-  p.emit(group.output, make_int8_map_step("slice", walk, {}, x.buffer, y), {x.buffer, y});
-  p.set_integer(group.output, {y, y_strides});
-}
-
-void compile_pad(ProgramBuilder& p, const FusedGroup& group) {
-  const auto& a = p.node(group.anchor).as<PadAttributes>();
+/// Slice or Pad: a copy that keeps the order of dimensions in memory. A Transpose copies nothing.
+void compile_move(ProgramBuilder& p, const FusedGroup& group) {
+  const Node& anchor = p.node(group.anchor);
+  if (anchor.op == Op::kTranspose) return compile_transpose(p, group);
   const Shape x_shape = p.shape_of(group.input);
   const Shape y_shape = p.shape_of(group.output);
   const IntegerOperand x = p.integer_place(group.input);
   const Strides y_strides = kept_order(x_shape, x.strides, y_shape);
-  Walk walk{x_shape, {y_strides, x.strides}, {0, 0}};
-  for (std::size_t d = 0; d < x_shape.size(); ++d) walk.starts[0] += a.before[d] * y_strides[d];
   const BufferId y = p.new_bytes(group.output);
-  const auto zero_point = static_cast<std::uint8_t>(p.graph().value(group.input).quant->zero_point());
-  p.emit(group.output,
-         make_fill_step("fill", zero_point, static_cast<std::size_t>(element_count(y_shape)), y), {y});
-  p.emit(group.output, make_int8_map_step("pad", walk, {}, x.buffer, y), {x.buffer, y});
+  if (std::holds_alternative<PadAttributes>(anchor.attributes)) {
+    const auto zero_point = static_cast<std::uint8_t>(p.graph().value(group.input).quant->zero_point());
+    p.emit(group.output,
+           make_fill_step("fill", zero_point, static_cast<std::size_t>(element_count(y_shape)), y), {y});
+  }
+  const Walk walk = lower_move(anchor, x_shape, x.strides, y_shape, y_strides);
+  p.emit(group.output, make_int8_map_step(to_string(anchor.op), walk, {}, x.buffer, y), {x.buffer, y});
   p.set_integer(group.output, {y, y_strides});
 }
 
@@ -285,34 +274,35 @@ void compile_affine(ProgramBuilder& p, const FusedGroup& group) {
 
 void compile_integer_group(ProgramBuilder& p, const FusedGroup& group) {
   const Node& anchor = p.node(group.anchor);
-  switch (anchor.op) {
-    case Op::kConv:
-    case Op::kGemm:
-    case Op::kMatMul:
+  switch (operator_info(anchor.op).integer_form) {
+    case IntegerForm::kConvolution:
       return compile_conv(p, group);
-    case Op::kMaxPool:
-    case Op::kAveragePool:
-    case Op::kGlobalMaxPool:
-    case Op::kGlobalAveragePool:
+    case IntegerForm::kMaxPool:
+    case IntegerForm::kAveragePool:
       return compile_pool(p, group);
-    case Op::kFlatten:
-    case Op::kReshape:
+    case IntegerForm::kReshape:
       return compile_reshape(p, group);
-    case Op::kTranspose:
-      return compile_transpose(p, group);
-    case Op::kSlice:
-      return compile_slice(p, group);
-    case Op::kPad:
-      return compile_pad(p, group);
-    case Op::kConcat:
+    case IntegerForm::kMove:
+      return compile_move(p, group);
+    case IntegerForm::kConcat:
       return compile_concat(p, group);
-    case Op::kBatchNormalization:
+    case IntegerForm::kAffine:
       return compile_affine(p, group);
-    default:
-      if (is_binary(anchor.op) && flowing_inputs(p.graph(), group).size() == 2)
-        return compile_binary(p, group);
+    case IntegerForm::kBinary:
+      if (flowing_inputs(p.graph(), group).size() == 2) return compile_binary(p, group);
+      [[fallthrough]];
+    case IntegerForm::kTable:
       return compile_table(p, group);
+    case IntegerForm::kProductOfValues:
+      return compile_integer_product(p, group);
+    case IntegerForm::kLayerNormalization:
+      return compile_integer_layer_norm(p, group);
+    case IntegerForm::kSoftmax:
+      return compile_integer_softmax(p, group);
+    case IntegerForm::kNone:
+      break;
   }
+  throw Error(ErrorCode::kInternal, p.graph().name, "no integer form of " + to_string(anchor.op));
 }
 
 }  // namespace octavo

@@ -55,6 +55,25 @@ Tensor product(const std::vector<Tensor>& operands, const Shape& shape, bool tra
   return y;
 }
 
+Tensor product_of_values(double alpha, const Tensor& x, const Tensor& w, const Shape& shape) {
+  const auto xs = x.data<float>();
+  const auto ws = w.data<float>();
+  const auto k = static_cast<std::size_t>(x.shape().back());
+  const auto p = static_cast<std::size_t>(shape.back());
+  const auto m = static_cast<std::size_t>(shape[shape.size() - 2]);
+  Tensor y(shape, DType::kFloat32);
+  const auto ys = y.data<float>();
+  for (std::size_t i = 0; i < ys.size(); ++i) {
+    const std::size_t row = i / p;
+    const std::size_t matrix = row / m;
+    double sum = 0;
+    for (std::size_t j = 0; j < k; ++j)
+      sum += static_cast<double>(xs[row * k + j]) * ws[(matrix * k + j) * p + i % p];
+    ys[i] = static_cast<float>(sum * alpha);
+  }
+  return y;
+}
+
 Tensor batch_norm(const BatchNormAttributes& a, const std::vector<Tensor>& operands) {
   Tensor y = operands[0];
   const auto p = [&](std::size_t i, std::size_t c) { return operands[i].data<float>()[c]; };
@@ -65,6 +84,26 @@ Tensor batch_norm(const BatchNormAttributes& a, const std::vector<Tensor>& opera
     const std::size_t c = i / plane % channels;
     ys[i] =
         apply_batch_norm(a, ys[i], {.scale = p(1, c), .bias = p(2, c), .mean = p(3, c), .variance = p(4, c)});
+  }
+  return y;
+}
+
+Tensor layer_norm(const LayerNormAttributes& a, const std::vector<Tensor>& operands) {
+  Tensor y = operands[0];
+  const auto channels = static_cast<std::size_t>(y.shape().back());
+  const auto ys = y.data<float>();
+  for (std::size_t row = 0; row < ys.size(); row += channels) {
+    const auto line = ys.subspan(row, channels);
+    double sum = 0;
+    for (const float v : line) sum += v;
+    const double mean = sum / static_cast<double>(channels);
+    double squares = 0;
+    for (const float v : line) squares += (v - mean) * (v - mean);
+    const double deviation = std::sqrt(squares / static_cast<double>(channels) + a.epsilon);
+    for (std::size_t c = 0; c < channels; ++c) {
+      line[c] = static_cast<float>((line[c] - mean) / deviation * operands[1].data<float>()[c] +
+                                   operands[2].data<float>()[c]);
+    }
   }
   return y;
 }
@@ -119,9 +158,9 @@ Tensor concat(std::size_t axis, const std::vector<Tensor>& operands, const Shape
 Tensor moved(const Node& node, const Tensor& x, const Shape& shape) {
   Tensor y(shape, DType::kFloat32);
   for_each_element(shape, [&](std::size_t i, const std::vector<std::int64_t>& index) {
-    const std::int64_t from = moved_from(node, x.shape(), index);
+    const auto from = moved_from(node, x.shape(), index);
     y.data<float>()[i] =
-        from < 0 ? node.as<PadAttributes>().value : x.data<float>()[static_cast<std::size_t>(from)];
+        from ? x.data<float>()[broadcast_offset(x.shape(), *from)] : node.as<PadAttributes>().value;
   });
   return y;
 }
@@ -167,67 +206,42 @@ Tensor softmax(std::size_t axis, bool logarithm, const Tensor& x) {
 
 }  // namespace
 
-std::int64_t moved_from(const Node& node, const Shape& x, const std::vector<std::int64_t>& index) {
-  std::vector<std::int64_t> source = index;
-  for (std::size_t d = 0; d < index.size(); ++d) {
-    if (node.op == Op::kTranspose) {
-      source[static_cast<std::size_t>(node.as<TransposeAttributes>().permutation[d])] = index[d];
-    } else if (node.op == Op::kSlice) {
-      const auto& a = node.as<SliceAttributes>();
-      source[d] = a.starts[d] + index[d] * a.steps[d];
-    } else {
-      source[d] = index[d] - node.as<PadAttributes>().before[d];
-      if (source[d] < 0 || source[d] >= x[d]) return -1;
-    }
-  }
-  return static_cast<std::int64_t>(broadcast_offset(x, source));
-}
-
-Tensor evaluate_float(const Graph& graph, const Node& node, const std::vector<Tensor>& operands,
-                      const Shape& shape) {
+Tensor evaluate_float(const Node& node, const std::vector<Tensor>& operands, const Shape& shape) {
   const Tensor& x = operands[0];
   const auto whole = [&] { return PoolAttributes{.kernel = {x.dim(2), x.dim(3)}}; };
   const auto axis = [&] { return static_cast<std::size_t>(node.as<AxisAttributes>().axis); };
-  switch (node.op) {
-    case Op::kConv:
+  switch (operator_info(node.op).form) {
+    case Form::kConvolution:
       return conv(node.as<ConvAttributes>(), operands, shape);
-    case Op::kGemm:
-      return product(operands, shape, true);
-    case Op::kMatMul:
-      return product(operands, shape, false);
-    case Op::kBatchNormalization:
+    case Form::kProduct:
+      return product(operands, shape, node.op == Op::kGemm);
+    case Form::kProductOfValues:
+      return product_of_values(static_cast<double>(node.as<ScalarAttributes>().alpha), x, operands[1], shape);
+    case Form::kBatchNormalization:
       return batch_norm(node.as<BatchNormAttributes>(), operands);
-    case Op::kMaxPool:
-    case Op::kAveragePool:
-      return pool(node.as<PoolAttributes>(), node.op == Op::kMaxPool, x, shape);
-    case Op::kGlobalMaxPool:
-    case Op::kGlobalAveragePool:
-      return pool(whole(), node.op == Op::kGlobalMaxPool, x, shape);
-    case Op::kAdd:
-    case Op::kSub:
-    case Op::kMul:
-    case Op::kDiv:
-    case Op::kPRelu:
+    case Form::kLayerNormalization:
+      return layer_norm(node.as<LayerNormAttributes>(), operands);
+    case Form::kUnary:
+      return unary(node, x);
+    case Form::kBinary:
+    case Form::kPRelu:
       return binary(node.op, x, operands[1], shape);
-    case Op::kConcat:
+    case Form::kPool:
+      return pool(node.as<PoolAttributes>(), node.op == Op::kMaxPool, x, shape);
+    case Form::kGlobalPool:
+      return pool(whole(), node.op == Op::kGlobalMaxPool, x, shape);
+    case Form::kConcat:
       return concat(axis(), operands, shape);
-    case Op::kSlice:
-    case Op::kPad:
-    case Op::kTranspose:
-      return moved(node, x, shape);
-    case Op::kFlatten:
-    case Op::kReshape:
+    case Form::kReshape:
       return x.reshaped(shape);
-    case Op::kReduceMean:
+    case Form::kMove:
+      return moved(node, x, shape);
+    case Form::kReduce:
       return reduce_mean(node.as<ReduceAttributes>(), x, shape);
-    case Op::kSoftmax:
-    case Op::kLogSoftmax:
+    case Form::kSoftmax:
       return softmax(axis(), node.op == Op::kLogSoftmax, x);
-    default:
-      if (is_unary(node.op)) return unary(node, x);
-      throw Error(ErrorCode::kUnsupported, graph.name,
-                  "node '" + node.name + "': no reference for " + to_string(node.op));
   }
+  throw Error(ErrorCode::kInternal, node.name, "an operator of no form");
 }
 
 }  // namespace octavo::reference

@@ -4,6 +4,7 @@
 
 #include "octavo/core/error.h"
 #include "octavo/core/quant.h"
+#include "octavo/graph/elementwise.h"
 #include "runtime/lowering/integer_groups.h"
 #include "runtime/reference/parts.h"
 
@@ -131,9 +132,9 @@ Tensor integer_table(const IntegerTable& table, const Tensor& x) {
 Tensor moved(const Node& node, const Tensor& x, std::int32_t zero_point, const Shape& shape) {
   Tensor y(shape, DType::kUInt8);
   for_each_element(shape, [&](std::size_t i, const std::vector<std::int64_t>& index) {
-    const std::int64_t from = moved_from(node, x.shape(), index);
-    y.data<std::uint8_t>()[i] = from < 0 ? static_cast<std::uint8_t>(zero_point)
-                                         : x.data<std::uint8_t>()[static_cast<std::size_t>(from)];
+    const auto from = moved_from(node, x.shape(), index);
+    y.data<std::uint8_t>()[i] = from ? x.data<std::uint8_t>()[broadcast_offset(x.shape(), *from)]
+                                     : static_cast<std::uint8_t>(zero_point);
   });
   return y;
 }
@@ -161,37 +162,40 @@ Tensor evaluate_integer(const Graph& graph, const FusedGroup& group, const Value
                         const Shape& shape) {
   const Node& n = graph.nodes[static_cast<std::size_t>(group.anchor)];
   const Tensor& x = values.at(group.input);
-  switch (n.op) {
-    case Op::kConv:
-    case Op::kGemm:
-    case Op::kMatMul:
+  switch (operator_info(n.op).integer_form) {
+    case IntegerForm::kConvolution:
       return integer_conv(graph, group, values, shape);
-    case Op::kMaxPool:
-      return integer_max_pool(n.as<PoolAttributes>(), x, shape);
-    case Op::kGlobalMaxPool:
-      return integer_max_pool({.kernel = {x.dim(2), x.dim(3)}}, x, shape);
-    case Op::kAveragePool:
-    case Op::kGlobalAveragePool:
+    case IntegerForm::kMaxPool:
+      return n.op == Op::kMaxPool ? integer_max_pool(n.as<PoolAttributes>(), x, shape)
+                                  : integer_max_pool({.kernel = {x.dim(2), x.dim(3)}}, x, shape);
+    case IntegerForm::kAveragePool:
       return integer_average(lower_integer_average(graph, group), x, shape);
-    case Op::kFlatten:
-    case Op::kReshape:
+    case IntegerForm::kReshape:
       return x.reshaped(shape);
-    case Op::kSlice:
-    case Op::kTranspose:
-    case Op::kPad:
+    case IntegerForm::kMove:
       return moved(n, x, graph.value(group.input).quant->zero_point(), shape);
-    case Op::kBatchNormalization:
+    case IntegerForm::kAffine:
       return integer_affine(lower_integer_affine(graph, group), x);
-    case Op::kConcat:
+    case IntegerForm::kConcat:
       return integer_concat(graph, n, values, shape);
-    default:
-      if (is_binary(n.op) && flowing_inputs(graph, group).size() == 2) {
+    case IntegerForm::kBinary:
+      if (flowing_inputs(graph, group).size() == 2) {
         return integer_binary(lower_integer_binary(graph, group), values.at(n.inputs[0]),
                               values.at(n.inputs[1]), shape);
       }
-      if (table_axis(graph, n)) return integer_table(lower_integer_table(graph, group), x);
-      throw Error(ErrorCode::kInternal, "interpret", "no integer form of " + to_string(n.op));
+      [[fallthrough]];
+    case IntegerForm::kTable:
+      return integer_table(lower_integer_table(graph, group), x);
+    case IntegerForm::kProductOfValues:
+      return integer_product(lower_integer_product(graph, group), x, values.at(n.inputs[1]), shape);
+    case IntegerForm::kLayerNormalization:
+      return integer_layer_norm(lower_integer_layer_norm(graph, group), x, shape);
+    case IntegerForm::kSoftmax:
+      return integer_softmax(lower_integer_softmax(graph, group), x, shape);
+    case IntegerForm::kNone:
+      break;
   }
+  throw Error(ErrorCode::kInternal, "interpret", "no integer form of " + to_string(n.op));
 }
 
 }  // namespace octavo::reference

@@ -68,7 +68,7 @@ class Interpreter {
       const Node& node = graph_.nodes[static_cast<std::size_t>(index)];
       std::vector<Tensor> operands;
       for (const ValueId id : node.inputs) operands.push_back(id == made_id ? made : real(id));
-      made = reference::evaluate_float(graph_, node, operands, shape_of(node.output));
+      made = reference::evaluate_float(node, operands, shape_of(node.output));
       made_id = node.output;
       store(made_id, made);
     }

@@ -8,6 +8,7 @@
 
 #include "octavo/core/tensor.h"
 #include "octavo/graph/passes.h"
+#include "runtime/lowering/integer_rows.h"
 
 namespace octavo::reference {
 
@@ -15,12 +16,16 @@ namespace octavo::reference {
 using Values = std::map<ValueId, Tensor>;
 
 /// What `node` makes of its operands (constants among them), all float32, as a tensor of `shape`.
-Tensor evaluate_float(const Graph& graph, const Node& node, const std::vector<Tensor>& operands,
-                      const Shape& shape);
+Tensor evaluate_float(const Node& node, const std::vector<Tensor>& operands, const Shape& shape);
 
 /// The output of a group that runs_in_integers(), of `shape`: uint8, or float32 where it is not quantized.
 Tensor evaluate_integer(const Graph& graph, const FusedGroup& group, const Values& values,
                         const Shape& shape);
+
+/// What evaluate_integer() makes of rows and of products of two values.
+Tensor integer_layer_norm(const IntegerLayerNorm& p, const Tensor& x, const Shape& shape);
+Tensor integer_softmax(const IntegerRows& p, const Tensor& x, const Shape& shape);
+Tensor integer_product(const IntegerProduct& p, const Tensor& a, const Tensor& b, const Shape& shape);
 
 /// A window moving over one image: everything Conv and the pools share.
 struct Window {
@@ -81,9 +86,5 @@ inline std::size_t broadcast_offset(const Shape& shape, const std::vector<std::i
     offset = offset * shape[d] + (shape[d] == 1 ? 0 : index[skipped + d]);
   return static_cast<std::size_t>(offset);
 }
-
-/// Offset in `node`'s input, of shape `x`, of the element that Slice, Transpose or Pad moves to `index` of
-/// the output; -1 where Pad writes its value.
-std::int64_t moved_from(const Node& node, const Shape& x, const std::vector<std::int64_t>& index);
 
 }  // namespace octavo::reference

@@ -124,9 +124,9 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
   const std::int64_t count = w.kernel[0] * w.kernel[1];
   const bool slow = conv.output_is_float || !conv.rounds_in_int32;
   for_each_padded_line(conv, batch, x, threads, [&](std::int64_t line, const std::uint8_t* const* rows) {
-    thread_local std::vector<const std::uint8_t*> taps;
-    taps.resize(static_cast<std::size_t>(count + 1));
-    DepthwiseBlock block{.taps = taps.data(),
+    const auto bytes = static_cast<std::size_t>(count + 1) * sizeof(const std::uint8_t*);
+    auto* taps = reinterpret_cast<const std::uint8_t**>(int8_scratch(Int8Scratch::kTaps, bytes));
+    DepthwiseBlock block{.taps = taps,
                          .pairs = (count + 1) / 2,
                          .step = w.strides[1] * channels,
                          .weights = conv.weights.data<std::int16_t>(),
@@ -135,9 +135,9 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
     for (std::int64_t channel = 0; channel < channels; channel += kDepthwiseBlock) {
       for (std::int64_t tap = 0; tap < count; ++tap) {
         const std::int64_t column = tap % w.kernel[1] * w.dilations[1];
-        taps[static_cast<std::size_t>(tap)] = rows[tap / w.kernel[1]] + column * channels + channel;
+        taps[tap] = rows[tap / w.kernel[1]] + column * channels + channel;
       }
-      taps.back() = taps.front();  // The other half of an odd tap's pair; its weights are 0.
+      taps[count] = taps[0];  // The other half of an odd tap's pair; its weights are 0.
       for (int i = 0; i < 4; ++i) {
         const auto quarters = [&](const std::vector<float>& all) {
           const float* from = all.data() + channel + i * 4;

@@ -5,14 +5,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
-#include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
+#include "runtime/int8/kernel_set.h"
 #include "runtime/int8/kernels.h"
+#include "runtime/int8/scratch.h"
 #include "runtime/program/pieces.h"
 
 namespace octavo {
@@ -23,6 +26,12 @@ namespace {
 #include "runtime/int8/avx2/tiles.h"
 #include "runtime/int8/depthwise_loops.h"
 #include "runtime/int8/elementwise_loops.h"
+//
+#include "runtime/int8/row_range.h"
+//
+#include "runtime/int8/avx2/lanes.h"
+//
+#include "runtime/int8/row_loops.h"
 
 /// The end of requantize() for integers already rounded: zero point, saturation and the range of the output.
 class Rounding {
@@ -175,6 +184,51 @@ void with_to_bytes(const PanelOutput& out, const F& f) {
 
 bool makes_bytes(const Int8Conv& conv) { return !conv.output_is_float && conv.rounds_in_int32; }
 
+/// Sums to rows of float32.
+class ToFloats {
+ public:
+  explicit ToFloats(const PanelOutput& out)
+      : low_bias_(_mm256_loadu_ps(out.bias())),
+        high_bias_(_mm256_loadu_ps(out.bias() + 8)),
+        low_multiplier_(_mm256_loadu_ps(out.multiplier())),
+        high_multiplier_(_mm256_loadu_ps(out.multiplier() + 8)),
+        min_(_mm256_set1_ps(out.conv->float_min)),
+        max_(_mm256_set1_ps(out.conv->float_max)),
+        y_(static_cast<float*>(out.y)),
+        row_(out.conv->c_out),
+        width_(out.width) {}
+
+  void operator()(const std::int32_t* sums, std::int64_t sum_stride, std::int64_t rows,
+                  std::int64_t offset) const {
+    for (std::int64_t r = 0; r < rows; ++r, sums += sum_stride, offset += row_) {
+      const __m256 low = rescaled(sums, low_bias_, low_multiplier_);
+      const __m256 high = rescaled(sums + 8, high_bias_, high_multiplier_);
+      float* const target = y_ + offset;
+      if (width_ == Int8Conv::kPanel) {
+        _mm256_storeu_ps(target, low);
+        _mm256_storeu_ps(target + 8, high);
+        continue;
+      }
+      alignas(32) float all[Int8Conv::kPanel];
+      _mm256_store_ps(all, low);
+      _mm256_store_ps(all + 8, high);
+      for (std::int64_t j = 0; j < width_; ++j) target[j] = all[j];
+    }
+  }
+
+ private:
+  /// As std::min(std::max(v, min), max) does.
+  __m256 rescaled(const std::int32_t* sums, __m256 bias, __m256 multiplier) const {
+    const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums)));
+    const __m256 v = _mm256_mul_ps(_mm256_add_ps(sum, bias), multiplier);
+    return _mm256_min_ps(max_, _mm256_max_ps(min_, v));
+  }
+
+  __m256 low_bias_, high_bias_, low_multiplier_, high_multiplier_, min_, max_;
+  float* y_;
+  std::int64_t row_, width_;
+};
+
 struct Avx2 {
   using Activation = std::int16_t;
   static constexpr std::int64_t kDepth = 2;
@@ -190,6 +244,8 @@ struct Avx2 {
   static void with_finish(const PanelOutput& out, const F& f) {
     if (makes_bytes(*out.conv)) {
       with_to_bytes(out, f);
+    } else if (out.conv->output_is_float) {
+      f(ToFloats(out));
     } else {
       f(ScalarFinish{out});
     }
@@ -255,8 +311,8 @@ struct Avx2Rows : Avx2 {
 #include "runtime/int8/avx2/depthwise.h"
 #include "runtime/int8/avx2/winograd.h"
 
-void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
-          int threads) {
+void run(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
+         int threads) {
   switch (conv.algorithm) {
     case Int8Conv::Algorithm::kWinograd2x2:
       return run_winograd<Winograd2x2>(conv, batch, x, other, y, threads);
@@ -273,26 +329,25 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
       return conv.crossed() ? run_conv<Avx2Rows<std::int8_t, true>>(conv, batch, x, other, y, threads)
                             : run_conv<Avx2Rows<std::int8_t, false>>(conv, batch, x, other, y, threads);
     case Int8Conv::Algorithm::kDirectQuads:
-      throw Error(ErrorCode::kInternal, "int8 avx2", "weights are packed for vpdpbusd");
+      return refuse_algorithm(conv.algorithm, Isa::kAvx2);
   }
 }
+
+struct Avx2Kernels : SharedKernels {
+  static constexpr Isa kIsa = Isa::kAvx2;
+  static constexpr auto kDirect = Int8Conv::Algorithm::kDirectPairs;
+  static constexpr auto kDirectFew = Int8Conv::Algorithm::kDirectNarrowPairs;
+  static constexpr double kDirectProductsPerCycle = 32;  // Two vpmaddwd.
+  static constexpr bool kWinograd = true;
+  static constexpr auto* conv = run;
+  static constexpr auto* product = run_product<Avx2Rows<std::int16_t, false>>;
+};
+static_assert(Int8KernelSet<Avx2Kernels>);
 
 }  // namespace
 
 const Int8Kernels& int8_kernels_avx2() {
-  static constexpr Int8Kernels kTable{.isa = "avx2",
-                                      .direct = Int8Conv::Algorithm::kDirectPairs,
-                                      .direct_few = Int8Conv::Algorithm::kDirectNarrowPairs,
-                                      .direct_products_per_cycle = 32,  // Two vpmaddwd.
-                                      .winograd = true,
-                                      .conv = conv,
-                                      .max_pool = max_pool,
-                                      .average_pool = average_pool,
-                                      .binary = binary,
-                                      .affine = affine,
-                                      .map = map,
-                                      .quantize = quantize_nchw,
-                                      .dequantize = dequantize_flat};
+  static constexpr Int8Kernels kTable = table_of<Avx2Kernels>();
   return kTable;
 }
 

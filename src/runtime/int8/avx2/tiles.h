@@ -1,7 +1,7 @@
 // Tiles of a matrix product for AVX2, part of avx2/kernels.cpp. NOLINTBEGIN(llvm-header-guard) No include
 // guard on purpose.
 //
-// A tile holds up to 6 x 16 int32 sums in registers, two a row, and hands all of them to `output`. Unrolled
+// A tile holds up to 6 x 16 int32 sums in registers, two per row, and hands all of them to `output`. Unrolled
 // by the template: left to a loop over rows, GCC 12 keeps sums in memory. On its own it has all registers:
 // inlined, a sum ends up in memory and a step takes half as long again.
 

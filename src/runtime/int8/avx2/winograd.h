@@ -268,11 +268,11 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
 
   const ProductPieces pieces(batch * tiles.rows * tiles.columns, 6, kBlock, conv.panels, threads);
   const auto work = [&](PieceSource& source) {
-    thread_local std::vector<std::int16_t> v;
-    thread_local std::vector<std::uint8_t> padding;
-    v.resize(std::max(v.size(), static_cast<std::size_t>(kPositions * plane)));
-    padding.resize(std::max(padding.size(), static_cast<std::size_t>(stride)));
-    std::fill_n(padding.begin(), stride, static_cast<std::uint8_t>(conv.x_zero_point));
+    const auto tile_bytes = static_cast<std::size_t>(kPositions * plane) * sizeof(std::int16_t);
+    auto* v = reinterpret_cast<std::int16_t*>(int8_scratch(Int8Scratch::kTiles, tile_bytes));
+    auto* padding = reinterpret_cast<std::uint8_t*>(
+        int8_scratch(Int8Scratch::kPadding, static_cast<std::size_t>(stride)));
+    std::fill_n(padding, stride, static_cast<std::uint8_t>(conv.x_zero_point));
     ProductsOfTiles<Winograd> products;
     std::int64_t held = -1;
     for (std::int64_t piece = 0; (piece = source.take()) >= 0;) {
@@ -281,10 +281,9 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
       const bool crossed = conv.crossed() && count >= kLeastCrossedTiles;
       if (held != first) {
         for (std::int64_t i = 0; i < count; ++i)
-          transform_input<Winograd>(conv, tiles, x, first + i, padding.data(), v.data() + i * stride, plane);
+          transform_input<Winograd>(conv, tiles, x, first + i, padding, v + i * stride, plane);
         for (std::int64_t position = 0; crossed && position < kPositions; ++position)
-          sum_row_terms(v.data() + position * plane, stride, pairs, count,
-                        products.row_terms + position * count);
+          sum_row_terms(v + position * plane, stride, pairs, count, products.row_terms + position * count);
         held = first;
       }
       for (std::int64_t panel = pieces.first_panel(piece); panel < pieces.end_panel(piece); ++panel) {
@@ -292,11 +291,10 @@ void run_winograd(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* 
         if (crossed) {
           const auto* const column_terms =
               conv.cross_terms.data<std::int32_t>() + panel * kPositions * kPanel;
-          multiply_tiles<true>(kPositions, count, v.data(), stride, plane, products.row_terms, u,
-                               column_terms, pairs, products.m);
+          multiply_tiles<true>(kPositions, count, v, stride, plane, products.row_terms, u, column_terms,
+                               pairs, products.m);
         } else {
-          multiply_tiles<false>(kPositions, count, v.data(), stride, plane, nullptr, u, nullptr, pairs,
-                                products.m);
+          multiply_tiles<false>(kPositions, count, v, stride, plane, nullptr, u, nullptr, pairs, products.m);
         }
         const PanelOutput out{&conv, panel, std::min(kPanel, conv.c_out - panel * kPanel), other, y};
         Avx2::with_finish(out, [&](const auto& finish) {

@@ -7,13 +7,17 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "octavo/core/parallel.h"
+#include "runtime/int8/kernel_set.h"
 #include "runtime/int8/kernels.h"
+#include "runtime/int8/scratch.h"
 #include "runtime/program/pieces.h"
 
 namespace octavo {
@@ -22,6 +26,12 @@ namespace {
 #include "runtime/int8/loops.h"
 //
 #include "runtime/int8/elementwise_loops.h"
+//
+#include "runtime/int8/row_range.h"
+//
+#include "runtime/int8/avx512vnni/lanes.h"
+//
+#include "runtime/int8/row_loops.h"
 
 /// Rows x 16 sums, a register a row; each step multiplies one quad of k. Unrolled by the template, as in
 /// avx2/kernels.cpp. A pointer for every five rows: with one alone GCC 12 keeps the offsets of some rows in
@@ -161,8 +171,8 @@ struct Avx512Vnni {
   }
 };
 
-void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
-          int threads) {
+void run(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
+         int threads) {
   if (conv.algorithm == Int8Conv::Algorithm::kDirectQuads) {
     run_conv<Avx512Vnni>(conv, batch, x, other, y, threads);
   } else {
@@ -170,25 +180,29 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
   }
 }
 
+/// Both operands less their zero points do not fit bytes.
+void run_product_of_words(const Int8Product& product, std::int64_t matrices, const std::uint8_t* a,
+                          const std::uint8_t* b, void* y, int threads) {
+  int8_kernels_avx2().product(product, matrices, a, b, y, threads);
+}
+
+struct Avx512VnniKernels : SharedKernels {
+  static constexpr Isa kIsa = Isa::kAvx512Vnni;
+  static constexpr auto kDirect = Int8Conv::Algorithm::kDirectQuads;
+  static constexpr auto kDirectFew = Int8Conv::Algorithm::kDirectQuads;
+  // Two vpdpbusd of 64 bytes. Some CPUs do one per cycle, half as much: what Winograd on AVX2 reaches in
+  // practice, its transforms included, is no more.
+  static constexpr double kDirectProductsPerCycle = 128;
+  static constexpr bool kWinograd = true;
+  static constexpr auto* conv = run;
+  static constexpr auto* product = run_product_of_words;
+};
+static_assert(Int8KernelSet<Avx512VnniKernels>);
+
 }  // namespace
 
 const Int8Kernels& int8_kernels_avx512vnni() {
-  static constexpr Int8Kernels kTable{
-      .isa = "avx512-vnni",
-      .direct = Int8Conv::Algorithm::kDirectQuads,
-      .direct_few = Int8Conv::Algorithm::kDirectQuads,
-      // Two vpdpbusd of 64 bytes. Some CPUs do one a cycle, half as much: what Winograd on AVX2 reaches in
-      // practice, its transforms included, is no more.
-      .direct_products_per_cycle = 128,
-      .winograd = true,
-      .conv = conv,
-      .max_pool = max_pool,
-      .average_pool = average_pool,
-      .binary = binary,
-      .affine = affine,
-      .map = map,
-      .quantize = quantize_nchw,
-      .dequantize = dequantize_flat};
+  static constexpr Int8Kernels kTable = table_of<Avx512VnniKernels>();
   return kTable;
 }
 

@@ -1,12 +1,16 @@
 // Integer kernels in portable C++.
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <iterator>
+#include <type_traits>
 
 #include "octavo/core/parallel.h"
+#include "runtime/int8/kernel_set.h"
 #include "runtime/int8/kernels.h"
+#include "runtime/int8/scratch.h"
 #include "runtime/program/pieces.h"
 
 namespace octavo {
@@ -16,6 +20,12 @@ namespace {
 //
 #include "runtime/int8/depthwise_loops.h"
 #include "runtime/int8/elementwise_loops.h"
+//
+#include "runtime/int8/row_range.h"
+//
+#include "runtime/int8/generic/lanes.h"
+//
+#include "runtime/int8/row_loops.h"
 
 /// For weights in pairs and in quads of k.
 template <typename ActivationType, typename WeightType, std::int64_t Depth>
@@ -74,8 +84,8 @@ void run_depthwise(const Int8Conv& conv, std::int64_t batch, const std::uint8_t*
   });
 }
 
-void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
-          int threads) {
+void run(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const std::uint8_t* other, void* y,
+         int threads) {
   if (conv.algorithm == Int8Conv::Algorithm::kDepthwise) {
     run_depthwise(conv, batch, x, y, threads);
   } else if (conv.algorithm == Int8Conv::Algorithm::kDirectQuads) {
@@ -87,22 +97,21 @@ void conv(const Int8Conv& conv, std::int64_t batch, const std::uint8_t* x, const
   }
 }
 
+struct GenericKernels : SharedKernels {
+  static constexpr Isa kIsa = Isa::kGeneric;
+  static constexpr auto kDirect = Int8Conv::Algorithm::kDirectPairs;
+  static constexpr auto kDirectFew = Int8Conv::Algorithm::kDirectPairs;
+  static constexpr double kDirectProductsPerCycle = 4;
+  static constexpr bool kWinograd = false;
+  static constexpr auto* conv = run;
+  static constexpr auto* product = run_product<Generic<std::int16_t, std::int16_t, 2>>;
+};
+static_assert(Int8KernelSet<GenericKernels>);
+
 }  // namespace
 
 const Int8Kernels& int8_kernels_generic() {
-  static constexpr Int8Kernels kTable{.isa = "generic",
-                                      .direct = Int8Conv::Algorithm::kDirectPairs,
-                                      .direct_few = Int8Conv::Algorithm::kDirectPairs,
-                                      .direct_products_per_cycle = 4,
-                                      .winograd = false,
-                                      .conv = conv,
-                                      .max_pool = max_pool,
-                                      .average_pool = average_pool,
-                                      .binary = binary,
-                                      .affine = affine,
-                                      .map = map,
-                                      .quantize = quantize_nchw,
-                                      .dequantize = dequantize_flat};
+  static constexpr Int8Kernels kTable = table_of<GenericKernels>();
   return kTable;
 }
 
