@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 
+#include "blas_memory.h"
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 #include "octavo/eval/evaluate.h"
@@ -317,6 +318,7 @@ class Run {
 std::vector<EpochRecord> fit(Model& model, const std::string& phase, const Splits& splits,
                              const TrainConfig& config, const Fingerprint& identity) {
   const ThreadScope threads(config.threads);
+  reserve_blas_memory();
   return Run(model, phase, splits, config, identity).train();
 }
 

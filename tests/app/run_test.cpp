@@ -505,9 +505,10 @@ TEST(Run, FullDiskExitsWith5AndLeavesNoHalfFile) {
 }
 
 // OpenBLAS' thread asks for memory for ever where there is none, and its library waits for it when the
-// program ends. Where memory is too short to load LibTorch, that aborts before main().
+// program ends; a product that finds no memory asks for ever too (src/train/blas_memory.h). Where memory is
+// too short to load LibTorch, that aborts before main().
 TEST(Run, ShortOfMemoryEnds) {
-  for (const std::uint64_t kilobytes : {640'000, 680'200}) {
+  for (const std::uint64_t kilobytes : {640'000, 680'200, 800'000, 860'000, 920'000, 1'000'000}) {
     const TemporaryFolder folder;
     const Finished finished = octavo(tiny("run", folder / "run", {"--epochs", "2", "--threads", "1"}),
                                      {.interrupt_when = {}, .max_memory_bytes = kilobytes * 1024});
