@@ -72,7 +72,7 @@ Results compare(Session& session, RunFolder& folder, const LoadedData& data) {
       if (!results.variants.empty()) {
         variant.agreement_with_base = agreement(results.variants.front().accuracy, variant.accuracy);
       }
-      if (name == "ptq" && variant.precision == "int8") {
+      if (name == "ptq" && variant.precision.starts_with("int8")) {
         variant.layers = layer_quality(session, data, graphs[0], graphs[1]);
       }
       session.console.line(fmt::format("{}: accuracy {:.2f} %, {}", name, 100 * variant.accuracy.value(),

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "octavo/core/did_you_mean.h"
 #include "octavo/core/error.h"
 
 namespace octavo::app {

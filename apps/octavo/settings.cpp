@@ -33,6 +33,8 @@ SettingValue to_value(const T& field) {
     return std::stod(fmt::format("{}", field));  // The shortest decimal, so that 99.99 stays 99.99.
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     return field.string();
+  } else if constexpr (std::is_same_v<T, BitWidth> || std::is_same_v<T, std::map<std::string, BitWidth>>) {
+    return to_string(field);
   } else {
     static_assert(std::is_same_v<T, Schedule>);
     for (const auto& [name, schedule] : schedules()) {
@@ -43,7 +45,7 @@ SettingValue to_value(const T& field) {
 }
 
 template <typename T>
-void from_value(T& field, const SettingValue& value) {
+void from_value(T& field, const SettingValue& value, const std::string& where) {
   if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, double> || std::is_same_v<T, std::string> ||
                 std::is_same_v<T, std::vector<std::int64_t>> || std::is_same_v<T, std::vector<double>>) {
     field = std::get<T>(value);
@@ -53,6 +55,10 @@ void from_value(T& field, const SettingValue& value) {
     field = static_cast<float>(std::get<double>(value));
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     field = std::get<std::string>(value);
+  } else if constexpr (std::is_same_v<T, BitWidth>) {
+    field = parse_bit_width(std::get<std::string>(value), where);
+  } else if constexpr (std::is_same_v<T, std::map<std::string, BitWidth>>) {
+    field = parse_layer_bits(std::get<std::string>(value), where);
   } else {
     static_assert(std::is_same_v<T, Schedule>);
     for (const auto& [name, schedule] : schedules()) {
@@ -89,7 +95,7 @@ class Rows {
     row.commands = commands_;
     row.defines_result = defines_result_;
     row.get = [&field] { return to_value(field); };
-    row.set = [&field](const SettingValue& value) { from_value(field, value); };
+    row.set = [&field, flag](const SettingValue& value) { from_value(field, value, flag); };
     table_.push_back(std::move(row));
     return table_.back();
   }
@@ -236,6 +242,22 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
   ptq.number("batch_size", "--calibration-batch-size", s.ptq.batch_size, 1, 1e5,
              "Images per calibration batch");
 
+  ptq.add("bits", "--bits", s.ptq.bits.all, "Bits of weights and activations, 2 to 8: w4a8, w4a4");
+  ptq.number("first_last", "--first-last", s.ptq.bits.first_last, 0, 8,
+             "Bits of the first and the last layer (0: as all others)");
+  ptq.add("layer_bits", "--layer-bits", s.ptq.bits.layers,
+          "Bits of single layers, by name: conv1=w8a8,fc=w4a8 (empty: none)");
+  ptq.choice("preset", "--preset", s.preset, preset_names(),
+             "Effort of PTQ: fast corrects biases, balanced repairs layer by layer");
+  const auto method = [&](const std::string& key, const std::string& flag, std::string& field,
+                          const std::string& help) {
+    ptq.choice(key, flag, field, {"auto", "on", "off"}, help + " (auto: as the preset says)");
+  };
+  method("clip_weights", "--clip-weights", s.clip_weights, "Weight ranges of least squared error");
+  method("second_order", "--second-order", s.second_order,
+         "Weights rounded so that a layer's outputs change least, rather than to the nearest integer");
+  method("correct_bias", "--correct-bias", s.correct_bias,
+         "Biases that keep the mean of each output channel");
   ptq.number("weight_qmax", "--weight-qmax", s.ptq.weight_qmax, 1, 127,
              "Largest weight integer (127: eight bits, 63: seven, for CPUs whose kernels saturate)");
   ptq.choice("target_isa", "--target-isa", s.target_isa, {"any", "avx2"},
@@ -302,6 +324,10 @@ void check_together(const Settings& settings, unsigned commands) {
                             "--no-{0}nesterov)",
                             prefix, o.momentum));
   };
+  if ((commands & (kRun | kPtq | kQat)) != 0 && settings.ptq.bits.first_last == 1) {
+    throw Error(ErrorCode::kUsage, "--first-last",
+                fmt::format("bad value; expected 0 or {} to {}, got 1", kFewestBits, kMostBits));
+  }
   if ((commands & (kRun | kTrain)) != 0) check(settings.train.optimizer, "");
   if ((commands & (kRun | kQat)) != 0) check(settings.qat.train.optimizer, "qat-");
 }
@@ -321,12 +347,20 @@ QatConfig qat_config(const Settings& settings) {
   config.train.seed = settings.seed;
   config.train.loader.seed = settings.seed;
   config.train.threads = settings.threads;
+  config.bits = settings.ptq.bits;
   config.weight_qmax = settings.ptq.weight_qmax;
   return config;
 }
 
 PtqConfig ptq_config(const Settings& settings) {
   PtqConfig config = settings.ptq;
+  config.methods = methods_of_preset(settings.preset);
+  const auto choose = [](const std::string& asked, bool& method) {
+    if (asked != "auto") method = asked == "on";
+  };
+  choose(settings.clip_weights, config.methods.clip_weights);
+  choose(settings.second_order, config.methods.second_order);
+  choose(settings.correct_bias, config.methods.correct_bias);
   config.seed = settings.seed;
   return config;
 }

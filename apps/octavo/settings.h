@@ -36,7 +36,11 @@ struct Settings {
   std::string model = "simple-cnn";
   // [train], [ptq], [qat]
   TrainConfig train;
-  PtqConfig ptq;
+  PtqConfig ptq;  ///< Its bits belong to QAT too.
+  std::string preset = "fast";
+  std::string clip_weights = "auto";
+  std::string second_order = "auto";
+  std::string correct_bias = "auto";
   std::string target_isa = "any";
   bool latency_guard = false;
   std::int64_t guard_batch = 1;
@@ -124,10 +128,6 @@ std::map<std::string, std::string> defining_settings_of(const Settings& settings
 
 /// All settings as "section.key" -> value.
 std::map<std::string, std::string> flat_settings(const Settings& settings);
-
-/// " (did you mean X?)" with the element of `known` closest to `text` by edit distance; empty if none is
-/// close.
-std::string did_you_mean(const std::string& text, const std::vector<std::string>& known);
 
 /// The settings of training and of QAT with seed and threads filled in and the loader shared.
 TrainConfig train_config(const Settings& settings);

@@ -171,6 +171,11 @@ QuantizedPtq make_ptq(const Session& session, const LoadedData& data, const Grap
     session.console.bar("calibrate", static_cast<double>(done) / static_cast<double>(total),
                         fmt::format("{} of {} images", done, total));
   };
+  config.on_layer = [&session](std::int64_t done, std::int64_t total) {
+    throw_if_stopped(session.stop);
+    session.console.bar("repair", static_cast<double>(done) / static_cast<double>(total),
+                        fmt::format("{} of {} layers", done, total));
+  };
   PtqResult result = quantize_ptq(base, images, normalization, config);
   // The file says how its input is made, and what its outputs mean: an imported model's metadata may not.
   set_normalization(result.graph, normalization);
@@ -227,6 +232,9 @@ Variant evaluate_file(const Session& session, const LoadedData& data, const std:
   Variant variant;
   variant.name = name;
   variant.precision = model.precision();
+  const auto bits = graph.metadata.find("octavo.bits");
+  if (variant.precision == "int8" && bits != graph.metadata.end() && bits->second != to_string(BitWidths{}))
+    variant.precision += fmt::format(" ({})", bits->second);
   variant.choices = layer_choices(graph);
   variant.file = path.filename().string();
   variant.size_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));

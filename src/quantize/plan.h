@@ -15,4 +15,11 @@ std::vector<ValueId> parameter_owners(const Graph& folded, const std::vector<boo
 /// nodes that read it.
 void annotate_weight_anew(Graph& folded, const Node& node, std::int32_t qmax);
 
+/// Gives weights of fewer than eight bits the ranges of least squared error (weight_clipping.h), as far as
+/// their biases fit.
+void clip_weights(Graph& annotated);
+
+/// Adds `shift` to the bias of the node's output channel `channel`, where it still fits int32 then.
+void move_bias(Graph& annotated, const Node& node, std::int64_t channel, double shift);
+
 }  // namespace octavo

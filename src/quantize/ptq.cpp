@@ -7,9 +7,12 @@
 #include <memory>
 #include <span>
 
+#include "bias_correction.h"
 #include "octavo/core/error.h"
 #include "octavo/graph/passes.h"
 #include "octavo/runtime/runtime.h"
+#include "plan.h"
+#include "reconstruct.h"
 
 namespace octavo {
 namespace {
@@ -20,6 +23,10 @@ void check(const Graph& graph, const Dataset& train, const PtqConfig& config) {
   if (config.batch_size < 1) {
     throw Error(ErrorCode::kUsage, "calibration batch size",
                 fmt::format("expected at least 1, got {}", config.batch_size));
+  }
+  if (config.weight_qmax < 1 || config.weight_qmax > 127) {
+    throw Error(ErrorCode::kUsage, "weight_qmax",
+                fmt::format("out of range; expected 1 to 127, got {}", config.weight_qmax));
   }
   if (graph.quantized()) {
     throw Error(ErrorCode::kBadInput, graph.name, "already quantized; expected a float model");
@@ -35,16 +42,21 @@ void check(const Graph& graph, const Dataset& train, const PtqConfig& config) {
 
 /// Runs the calibration images through the float model and shows every observer what its value holds.
 void calibrate(const Graph& folded, const Dataset& train, const Normalization& normalization,
-               std::span<const std::int64_t> indices, const PtqConfig& config, Observers& observers) {
+               std::span<const std::int64_t> indices, const PtqConfig& config, Observers& observers,
+               InputMeans& means) {
   const auto total = static_cast<std::int64_t>(indices.size());
   CompileOptions options{.max_batch = std::min(config.batch_size, total), .threads = 0, .observe = {}};
   for (const auto& [id, observer] : observers) options.observe.push_back(id);
+  for (const ValueId id : means.values()) {
+    if (!observers.contains(id)) options.observe.push_back(id);
+  }
   const CompiledModel model(folded, options);
   CompiledModel::Context context(model);
   std::vector<float> logits(static_cast<std::size_t>(options.max_batch * model.classes()));
   const auto observe = [&](ValueId id, std::span<const float> values) {
     try {
-      observers.at(id)->observe(values);
+      if (const auto found = observers.find(id); found != observers.end()) found->second->observe(values);
+      means.add(id, values);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("{}: value '{}'", folded.name, folded.value(id).name),
                   error.what());
@@ -62,6 +74,14 @@ void calibrate(const Graph& folded, const Dataset& train, const Normalization& n
   }
 }
 
+std::string to_string(const PtqMethods& methods) {
+  std::vector<std::string> names;
+  if (methods.clip_weights) names.emplace_back("weight clipping");
+  if (methods.second_order) names.emplace_back("second-order rounding");
+  if (methods.correct_bias) names.emplace_back("bias correction");
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 void describe(const Dataset& train, const PtqConfig& config, std::span<const std::int64_t> indices,
               std::map<std::string, std::string>& metadata) {
   const ObserverConfig& observer = config.observer;
@@ -74,6 +94,8 @@ void describe(const Dataset& train, const PtqConfig& config, std::span<const std
   if (observer.kind != "min-max" && observer.kind != "moving-average") {
     metadata["octavo.observer.bins"] = fmt::format("{}", observer.bins);
   }
+  metadata["octavo.bits"] = to_string(config.bits);
+  metadata["octavo.methods"] = to_string(config.methods);
   metadata["octavo.weight_qmax"] = fmt::format("{}", config.weight_qmax);
   metadata["octavo.calibration.samples"] = fmt::format("{}", indices.size());
   metadata["octavo.calibration.seed"] = fmt::format("{}", config.seed);
@@ -84,24 +106,45 @@ void describe(const Dataset& train, const PtqConfig& config, std::span<const std
 
 }  // namespace
 
+std::vector<std::string> preset_names() { return {"fast", "balanced"}; }
+
+PtqMethods methods_of_preset(const std::string& preset) {
+  if (preset == "fast") return {};
+  if (preset == "balanced") return {.clip_weights = true, .second_order = true, .correct_bias = true};
+  throw Error(ErrorCode::kUsage, "preset",
+              fmt::format("unknown; expected one of {}, got '{}'", fmt::join(preset_names(), ", "), preset));
+}
+
 PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normalization& normalization,
                        const PtqConfig& config) {
   check(graph, train, config);
   PtqResult result{.graph = fold_batch_norm(graph),
                    .ranges = {},
                    .indices = calibration_indices(train, config.calibration_samples, config.seed)};
+  separate_widths(result.graph, config.bits);
   Observers observers;
   for (const ValueId id : quantized_activations(result.graph)) observers[id] = make_observer(config.observer);
-  calibrate(result.graph, train, normalization, result.indices, config, observers);
+  InputMeans means(result.graph);
+  calibrate(result.graph, train, normalization, result.indices, config, observers, means);
 
+  const std::vector<int> levels = levels_of_values(result.graph, config.bits);
   std::map<std::string, QuantParams> activations;
   for (const auto& [id, observer] : observers) {
     const std::string& name = result.graph.value(id).name;
-    const Range range = observer->range(256);
+    const int count = levels[static_cast<std::size_t>(id)];
+    const Range range = observer->range(count);
     result.ranges[name] = range;
-    activations[name] = choose_activation_params(range);
+    activations[name] = choose_activation_params(range, count);
   }
-  annotate(result.graph, activations, config.weight_qmax);
+  const Graph folded = result.graph;
+  annotate(result.graph, activations, config.weight_qmax, config.bits);
+  if (config.methods.clip_weights) clip_weights(result.graph);
+  if (config.methods.correct_bias && !config.methods.second_order)
+    correct_biases(folded, result.graph, means);
+  if (config.methods.second_order) {
+    reconstruct_layers(folded, result.graph, train, normalization, result.indices, config.batch_size,
+                       config.methods, config.on_layer);
+  }
   if (!get_normalization(result.graph)) set_normalization(result.graph, normalization);
   describe(train, config, result.indices, result.graph.metadata);
   return result;

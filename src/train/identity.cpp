@@ -187,6 +187,7 @@ Fingerprint qat_fingerprint(const Graph& graph, const std::map<std::string, Quan
   result["freeze_batch_norm"] = fmt::format("{}", config.freeze_batch_norm);
   result["freeze_observers"] = fmt::format("{}", config.freeze_observers);
   result["learnable_scales"] = fmt::format("{}", config.learnable_scales);
+  result["bits"] = to_string(config.bits);
   result["weight_qmax"] = fmt::format("{}", config.weight_qmax);
   for (const auto& [name, params] : activations) {
     result["activation " + name] = fmt::format("{} {}", params.scale(), params.zero_point());

@@ -26,6 +26,16 @@ at::Tensor weight_scales(const at::Tensor& weight, std::int32_t qmax) {
   return at::where(largest > 0, scales, at::ones_like(scales));
 }
 
+/// Where learned scales start: for eight and seven bits at weight_scales(), for fewer at LSQ's 2 mean |w| /
+/// sqrt(qmax), which cuts off the largest weights.
+at::Tensor first_weight_scales(const at::Tensor& weight, std::int32_t qmax) {
+  at::Tensor scales = weight_scales(weight, qmax);
+  if (qmax >= largest_weight(kMostBits - 1)) return scales;
+  const at::Tensor mean = weight.detach().abs().flatten(1).mean(1);
+  const at::Tensor lsq = at::clamp_min(mean * (2 / std::sqrt(static_cast<float>(qmax))), kMinScale);
+  return at::where(mean > 0, at::minimum(scales, lsq), scales);
+}
+
 QuantParams params_of(const at::Tensor& range, const at::Tensor& scale, const QuantGrid& grid) {
   const auto* stored = range.data_ptr<float>();
   if (scale.defined()) {
@@ -59,7 +69,7 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
     owners_[static_cast<std::size_t>(before_folding(static_cast<ValueId>(i)))] =
         before_folding(folded_owners[i]);
   }
-  annotate(folded, activations, config.weight_qmax);
+  annotate(folded, activations, config.weight_qmax, config.bits);
   moved_.assign(graph.values.size(), false);
   for (const FusedGroup& group : quantizable_groups(graph)) {
     const Op op = graph.nodes[static_cast<std::size_t>(group.anchor)].op;
@@ -69,7 +79,8 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
         std::ranges::all_of(inputs, [&](ValueId id) { return owner(id) == owner(group.output); });
   }
   for (const Node& node : folded.nodes) {
-    if (has_weight(node.op) && folded.value(node.inputs[1]).quant) quantized_nodes_.insert(node.name);
+    if (!has_weight(node.op)) continue;
+    if (const auto& quant = folded.value(node.inputs[1]).quant) largest_weights_[node.name] = quant->qmax;
   }
   for (const ValueId folded_id : quantized_activations(folded)) {
     const Value& value = folded.value(folded_id);
@@ -89,9 +100,10 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
   }
   if (!config.learnable_scales) return;
   for (const Node& node : graph.nodes) {
-    if (!quantized_nodes_.contains(node.name) || weight_scales_.contains(node.inputs[1])) continue;
+    if (!largest_weights_.contains(node.name) || weight_scales_.contains(node.inputs[1])) continue;
     const at::Tensor& weight = tensor(node.inputs[1]);
-    at::Tensor scale = weight_scales(node.op == Op::kMatMul ? weight.t() : weight, config.weight_qmax);
+    at::Tensor scale =
+        first_weight_scales(node.op == Op::kMatMul ? weight.t() : weight, largest_weights_.at(node.name));
     scale.requires_grad_();
     parameters_.push_back({graph.value(node.inputs[1]).name + ".scale", scale});
     weight_scales_.emplace(node.inputs[1], std::move(scale));
@@ -154,8 +166,8 @@ void QatModel::update_range(Activation& activation, Range seen) {
 
 at::Tensor QatModel::quantize_weight(const Node& node, const at::Tensor& weight, const at::Tensor& factor) {
   weight_scale_ = at::Tensor();
-  if (!quantized_nodes_.contains(node.name)) return weight;
-  const std::int32_t qmax = config_.weight_qmax;
+  if (!largest_weights_.contains(node.name)) return weight;
+  const std::int32_t qmax = largest_weights_.at(node.name);
   const QuantGrid grid{0, -qmax, qmax};
   double scale_gradient = 1;
   if (config_.learnable_scales) {
@@ -188,8 +200,9 @@ Graph QatModel::snapshot() const {
   Graph folded = fold_batch_norm(trained);
   std::map<std::string, QuantParams> params;
   for (const auto& [id, a] : activations_) params[a.name] = params_of(a.range, a.scale, a.grid);
-  annotate(folded, params, config_.weight_qmax);
+  annotate(folded, params, config_.weight_qmax, config_.bits);
   folded.metadata["octavo.quantization"] = "qat";
+  folded.metadata["octavo.bits"] = to_string(config_.bits);
   folded.metadata["octavo.weight_qmax"] = std::to_string(config_.weight_qmax);
   if (config_.learnable_scales) use_learned_weight_scales(trained, folded);
   return folded;

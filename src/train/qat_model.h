@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "fake_quantize.h"
@@ -61,8 +60,8 @@ class QatModel final : public FloatModel {
   bool freeze_observers_ = false;
   std::vector<ValueId> owners_;  ///< By value id: whose parameters it has; kNoValue: it has none.
   std::vector<bool> moved_;  ///< By value id: made of values with the same parameters, without arithmetic.
-  std::set<std::string> quantized_nodes_;  ///< Names of those whose weight is quantized.
-  at::Tensor weight_scale_;                ///< Of the weight that quantize_weight() made last.
+  std::map<std::string, std::int32_t> largest_weights_;  ///< By node, of those whose weight is quantized.
+  at::Tensor weight_scale_;                              ///< Of the weight that quantize_weight() made last.
   std::map<ValueId, Activation> activations_;
   std::map<ValueId, at::Tensor>
       weight_scales_;  ///< LSQ, by weight: of the weight before batch norm is folded.

@@ -57,7 +57,9 @@ QatResult train_quantized(const Graph& graph, const std::map<std::string, QuantP
                 fmt::format("bad value; expected 1 to 127, got {}", config.weight_qmax));
   }
   const Fingerprint identity = qat_fingerprint(graph, activations, splits, config);
-  QatModel model(graph, activations, config, kernels_for(config.train));
+  Graph separated = graph;
+  separate_widths(separated, config.bits);
+  QatModel model(separated, activations, config, kernels_for(config.train));
   std::vector<EpochRecord> history = fit(model, "qat", splits, config.train, identity);
   return {model.snapshot(), std::move(history)};
 } catch (...) {

@@ -28,6 +28,8 @@ SettingValue another(const Setting& setting) {
   if (const double* number = std::get_if<double>(&now)) return (*number + setting.min) / 2 + 0.01;
   if (std::holds_alternative<std::vector<std::int64_t>>(now)) return std::vector<std::int64_t>{7};
   if (std::holds_alternative<std::vector<double>>(now)) return std::vector<double>{0.25};
+  if (setting.path() == "ptq.bits") return "w4a6";
+  if (setting.path() == "ptq.layer_bits") return "conv1=w4a6";
   const std::string& text = std::get<std::string>(now);
   const auto other =
       std::ranges::find_if(setting.choices, [&](const std::string& choice) { return choice != text; });

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "octavo/core/did_you_mean.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/core/temporary_folder.h"
@@ -185,6 +186,36 @@ TEST(QatConfiguration, KeepsWeightsAsNarrowAsPtq) {
   EXPECT_EQ(qat_config(settings).weight_qmax, 127);
   settings.ptq.weight_qmax = 63;
   EXPECT_EQ(qat_config(settings).weight_qmax, 63);
+}
+
+TEST(PtqConfiguration, MethodsAreThePresetsUnlessAskedFor) {
+  Settings settings;
+  EXPECT_EQ(ptq_config(settings).methods, methods_of_preset("fast"));
+  settings.preset = "balanced";
+  settings.second_order = "off";
+  EXPECT_EQ(ptq_config(settings).methods,
+            (PtqMethods{.clip_weights = true, .second_order = false, .correct_bias = true}));
+  settings.clip_weights = "on";
+  settings.correct_bias = "off";
+  settings.preset = "fast";
+  EXPECT_EQ(ptq_config(settings).methods,
+            (PtqMethods{.clip_weights = true, .second_order = false, .correct_bias = false}));
+}
+
+TEST(BitsOfLayers, AreReadFromFlagAndFileAndHoldForQat) {
+  Settings settings;
+  for (const Setting& setting : settings_table(settings)) {
+    if (setting.flag == "--bits") assign_text(setting, "w4a6");
+    if (setting.flag == "--layer-bits") assign_text(setting, "fc=w2a3,conv1=w8a8");
+  }
+  const BitWidths wanted{.all = {4, 6}, .first_last = 8, .layers = {{"fc", {2, 3}}, {"conv1", {8, 8}}}};
+  EXPECT_EQ(ptq_config(settings).bits, wanted);
+  EXPECT_EQ(qat_config(settings).bits, wanted);
+  for (const Setting& setting : settings_table(settings)) {
+    if (setting.flag == "--bits" || setting.flag == "--layer-bits") {
+      EXPECT_THROW(assign_text(setting, "fc=w4"), Error);
+    }
+  }
 }
 
 TEST(DidYouMean, TakesTheSmallestEditDistance) {

@@ -29,7 +29,7 @@ struct Accuracy {
 
 struct Variant {
   std::string name;       ///< "base", "ptq", "qat"
-  std::string precision;  ///< "fp32", "int8"
+  std::string precision;  ///< "fp32", "int8", "int8 (w4a4, first and last layer w8a8)"
   Accuracy accuracy;
   std::string file;  ///< Relative to the run directory.
   std::int64_t size_bytes = 0;

@@ -9,18 +9,42 @@
 
 #include "octavo/data/dataset.h"
 #include "octavo/graph/graph.h"
+#include "octavo/quantize/bit_widths.h"
 #include "octavo/quantize/observer.h"
 
 namespace octavo {
+
+/// What PTQ does besides choosing ranges, in this order. Weights of eight bits stay as they are: they gain
+/// little.
+struct PtqMethods {
+  /// Weight ranges of least squared error, rather than up to the largest weight. That shrinks a layer's
+  /// outputs a little, and by itself may do more harm than good in a deep network; second_order mends it.
+  bool clip_weights = false;
+  bool second_order = false;  ///< Integers that keep a layer's outputs, rather than the nearest.
+  /// Biases that keep the mean of each output channel: what rounding the weights did to it, by the means of
+  /// the layer's inputs in float (Nagel et al. 2019, arXiv 1906.04721); with second_order, what all rounding
+  /// so far did.
+  bool correct_bias = true;
+  friend bool operator==(const PtqMethods&, const PtqMethods&) = default;
+};
+
+/// "fast" (correct_bias), "balanced" (all). Throws kUsage for another name.
+PtqMethods methods_of_preset(const std::string& preset);
+std::vector<std::string> preset_names();
 
 struct PtqConfig {
   ObserverConfig observer = {};
   std::int64_t calibration_samples = 1000;
   std::int64_t batch_size = 50;
   std::uint64_t seed = 42;  ///< Chooses the calibration images.
-  std::int32_t weight_qmax =
-      127;  ///< 63 keeps weights to seven bits, for kernels whose pairs may saturate int16.
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};
+  BitWidths bits = {};
+  PtqMethods methods = {};
+  /// No weight is larger, whatever its bits: 63 keeps those of eight to seven, for kernels whose pairs may
+  /// saturate int16.
+  std::int32_t weight_qmax = 127;
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress =
+      {};                                                                    ///< Of calibration, in images.
+  std::function<void(std::int64_t done, std::int64_t total)> on_layer = {};  ///< Of `methods`, in layers.
 };
 
 /// Which images calibration uses: `samples` different ones, evenly spread over the labels as far as each has
@@ -54,10 +78,10 @@ struct PtqResult {
 /// Folds batch norms, calibrates on un-augmented training images with the float runtime, annotates:
 /// activations per-tensor uint8, weights per-channel symmetric int8. Metadata keys it sets:
 /// octavo.quantization ("ptq"), octavo.observer and octavo.observer.{percentile,momentum,bins} where they
-/// apply, octavo.weight_qmax, octavo.calibration.{samples,seed,indices,data,data_hash} (indices
-/// comma-separated). Throws kUsage on settings out of range (more samples than images), kBadInput for a graph
-/// that is quantized already, images that do not fit its input, or an activation that is not finite, naming
-/// the value.
+/// apply, octavo.bits, octavo.methods, octavo.weight_qmax,
+/// octavo.calibration.{samples,seed,indices,data,data_hash} (indices comma-separated). Throws kUsage on
+/// settings out of range (more samples than images), kBadInput for a graph that is quantized already, images
+/// that do not fit its input, or an activation that is not finite, naming the value.
 PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normalization& normalization,
                        const PtqConfig& config);
 
@@ -67,6 +91,6 @@ PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normaliza
 /// beyond 2^30 in int32 widens its channel's weight scale until it fits. Throws kInternal if a value lacks
 /// parameters.
 void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations,
-              std::int32_t weight_qmax = 127);
+              std::int32_t weight_qmax = 127, const BitWidths& bits = {});
 
 }  // namespace octavo

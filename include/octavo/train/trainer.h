@@ -13,6 +13,7 @@
 #include "octavo/data/dataset.h"
 #include "octavo/data/loader.h"
 #include "octavo/graph/graph.h"
+#include "octavo/quantize/bit_widths.h"
 #include "octavo/train/epoch_record.h"
 
 namespace octavo {
@@ -84,8 +85,9 @@ struct QatConfig {
   double freeze_batch_norm = 0.3;  ///< Part of the epochs after which batch-norm statistics stay fixed.
   double freeze_observers = 0.5;   ///< Part after which activation ranges stay fixed.
   bool learnable_scales =
-      false;  ///< LSQ (Esser 2020, arXiv 1902.08153): activation and weight scales are trained.
-  std::int32_t weight_qmax = 127;  ///< 63 keeps weights to seven bits, as in PtqConfig.
+      false;            ///< LSQ (Esser 2020, arXiv 1902.08153): activation and weight scales are trained.
+  BitWidths bits = {};  ///< As in PtqConfig, and so is `weight_qmax`.
+  std::int32_t weight_qmax = 127;
 };
 
 struct QatResult {

@@ -1,0 +1,37 @@
+// A layer with weights as a matrix product: the rows are output channels, the columns the taps of one of
+// them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "octavo/graph/graph.h"
+
+namespace octavo {
+
+/// Conv, Gemm or MatMul with constant weights. Taps lie in the order (input channel of the group, kernel row,
+/// kernel column), as ONNX stores a Conv's weights.
+struct LayerMatrix {
+  ConvAttributes window;      ///< Of a matrix product: one over an image of one pixel.
+  bool by_columns = false;    ///< The weight is stored [taps, channels], as MatMul has it.
+  std::int64_t channels = 0;  ///< Outputs.
+  std::int64_t inputs = 0;    ///< Channels that one group reads.
+  std::int64_t taps = 0;
+  Shape image;   ///< [C, H, W] of what is read.
+  Shape pixels;  ///< [H, W] of the result.
+
+  std::int64_t channels_of_group() const { return channels / window.group; }
+};
+
+LayerMatrix layer_matrix(const Graph& graph, const Node& node);
+
+/// The weight as [channels, taps], and back into the order in which it is stored.
+std::vector<float> rows_of(const LayerMatrix& layer, const Tensor& weight);
+void store_rows(const LayerMatrix& layer, std::span<const float> rows, Tensor& weight);
+
+/// Copies the taps that output pixel (y, x) of `group` meets in `image` [C, H, W] to `patch`; padding is 0.
+void read_patch(const LayerMatrix& layer, std::span<const float> image, std::int64_t group, std::int64_t y,
+                std::int64_t x, std::span<float> patch);
+
+}  // namespace octavo
