@@ -19,6 +19,18 @@ RunIdentity asked_identity(const Session& session, Command command) {
   return asked_identity(session.settings, requested_dataset(session), command);
 }
 
+namespace {
+
+std::string interrupted_text(const RunFolder& folder, const std::string& command) {
+  const std::string config = folder.has("config.toml") ? fmt::format("octavo {} --config {}", command,
+                                                                     folder.file("config.toml").string())
+                                                       : std::string("the same command again");
+  return fmt::format("interrupted; what was finished is saved in {} (to go on: {})", folder.path().string(),
+                     config);
+}
+
+}  // namespace
+
 LoadedData open_data(Session& session, RunFolder& folder, Command command) {
   LoadedData data = load_data(session);
   RunIdentity identity = asked_identity(session, command);
@@ -38,6 +50,8 @@ void start_run(Session& session, RunFolder& folder, const LoadedData& data, Comm
   if (!resolved.data.path.empty()) resolved.data.path = std::filesystem::absolute(resolved.data.path);
   resolved.out = folder.path();
   write_file(folder.file("config.toml"), to_toml(resolved));
+  const std::string name = command == kTrain ? "train" : "run";
+  set_interrupted_message(fmt::format("octavo {}: {}", name, interrupted_text(folder, name)));
 
   Results& state = folder.state();
   state.dataset = train.name;
@@ -72,20 +86,12 @@ void phase_train(Session& session, RunFolder& folder, const LoadedData& data) {
 }
 
 void resumable(const RunFolder& folder, const std::string& command, const std::function<void()>& work) {
-  const std::string where = "octavo " + command;
-  const auto problem = [&] {
-    const std::string config = folder.has("config.toml")
-                                   ? fmt::format("{} --config {}", where, folder.file("config.toml").string())
-                                   : std::string("the same command again");
-    return fmt::format("interrupted; what was finished is saved in {} (to go on: {})", folder.path().string(),
-                       config);
-  };
-  set_interrupted_message(where + ": " + problem());
+  set_interrupted_message(fmt::format("octavo {}: {}", command, interrupted_text(folder, command)));
   try {
     work();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
-    throw Error(ErrorCode::kInterrupted, where, problem());
+    throw Error(ErrorCode::kInterrupted, "octavo " + command, interrupted_text(folder, command));
   }
 }
 
