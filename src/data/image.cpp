@@ -100,23 +100,26 @@ bool looks_like_image(std::span<const std::byte> bytes) {
   return begins_with(bytes, kPng) || begins_with(bytes, kJpeg);
 }
 
-Image decode_image(std::span<const std::byte> bytes, std::int64_t channels, const std::string& where) {
+Image decode_image(std::span<const std::byte> bytes, std::int64_t channels, const std::string& where,
+                   std::uint64_t max_pixels) {
   check_internal(channels == 1 || channels == 3, "decode_image: 1 or 3 channels");
   if (bytes.empty()) throw Error(ErrorCode::kBadInput, where, "is empty; expected a JPEG or PNG image");
   if (!looks_like_image(bytes)) {
     throw Error(ErrorCode::kBadInput, where,
                 "is neither a JPEG nor a PNG file by its contents; expected one of them");
   }
-  Image image = begins_with(bytes, kPng) ? decode_png(bytes, where) : decode_jpeg(bytes, where);
+  Image image =
+      begins_with(bytes, kPng) ? decode_png(bytes, where, max_pixels) : decode_jpeg(bytes, where, max_pixels);
   to_channels(image, channels);
   return image;
 }
 
-void check_image_size(std::uint64_t width, std::uint64_t height, const std::string& where) {
-  constexpr std::uint64_t kMostPixels = std::uint64_t{1} << 27;
-  if (width == 0 || height == 0 || width > kMostPixels || height > kMostPixels / width) {
+void check_image_size(std::uint64_t width, std::uint64_t height, const std::string& where,
+                      std::uint64_t max_pixels) {
+  if (width == 0 || height == 0 || width > max_pixels || height > max_pixels / width) {
     throw Error(ErrorCode::kBadInput, where,
-                fmt::format("declares {} x {} pixels; expected 1 to 2^27 in all", width, height));
+                fmt::format("declares {} x {} pixels; expected 1 to {} in all", width, height,
+                            max_pixels == kMostPixels ? std::string("2^27") : std::to_string(max_pixels)));
   }
 }
 

@@ -20,15 +20,20 @@ struct Image {
 /// True if the bytes begin as a JPEG or a PNG file does.
 bool looks_like_image(std::span<const std::byte> bytes);
 
-/// Throws kBadInput unless 1 <= width * height <= 2^27: before memory is taken for it.
-void check_image_size(std::uint64_t width, std::uint64_t height, const std::string& where);
+/// Pixels of a picture at most, where nobody asks for fewer.
+inline constexpr std::uint64_t kMostPixels = std::uint64_t{1} << 27;
+
+/// Throws kBadInput unless 1 <= width * height <= max_pixels: before memory is taken for it.
+void check_image_size(std::uint64_t width, std::uint64_t height, const std::string& where,
+                      std::uint64_t max_pixels = kMostPixels);
 
 /// Decodes a JPEG or PNG file, told apart by what it holds and not by its name, to 3 channels (RGB) or 1
 /// (grey: 0.299 R + 0.587 G + 0.114 B). Palettes are looked up, 16 bits become 8, CMYK becomes RGB; alpha,
 /// gamma, colour profiles and orientation tags are ignored, as Pillow's convert("RGB") does. Throws
-/// kBadInput, beginning with `where`: empty, of another kind, truncated, damaged, or of more than 2^27
-/// pixels.
-Image decode_image(std::span<const std::byte> bytes, std::int64_t channels, const std::string& where);
+/// kBadInput, beginning with `where`: empty, of another kind, truncated, damaged, or of more than
+/// `max_pixels`.
+Image decode_image(std::span<const std::byte> bytes, std::int64_t channels, const std::string& where,
+                   std::uint64_t max_pixels = kMostPixels);
 
 /// Bilinear with antialiasing: a pixel is the weighted mean of all that its triangle, twice as wide as
 /// itself, covers in `image`. Weights of 22 bits, columns before rows, rounded to uint8 after each: Pillow's

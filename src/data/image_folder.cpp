@@ -18,6 +18,7 @@
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/core/parallel.h"
+#include "octavo/data/picture.h"
 #include "octavo/data/sources.h"
 
 namespace octavo {
@@ -232,19 +233,11 @@ void note_passed_over(const Listing& listing, const fs::path& folder, const Imag
 }
 
 void read_image(const fs::path& file, const ImageFolderConfig& config, std::span<std::uint8_t> planes) {
-  const std::string where = file.string();
-  Image image = decode_image(read_regular_file(file, std::uint64_t{1} << 30), config.channels, where);
-  const ImageSize window{config.height, config.width};
-  const ImageSize size = size_before_crop(image, config.resize, window);
-  if (size.height < window.height || size.width < window.width) {
-    throw Error(
-        ErrorCode::kUsage, where,
-        fmt::format("is {} x {} pixels once resized; expected at least the model's {} x {} (give a larger "
-                    "--resize)",
-                    size.height, size.width, window.height, window.width));
-  }
-  check_image_size(static_cast<std::uint64_t>(size.width), static_cast<std::uint64_t>(size.height), where);
-  centre_crop(resize_image(image, size.height, size.width), window, planes);
+  const std::vector<std::uint8_t> picture = decode_picture(
+      read_regular_file(file, std::uint64_t{1} << 30),
+      {.channels = config.channels, .height = config.height, .width = config.width, .shorter = config.resize},
+      file.string());
+  std::ranges::copy(picture, planes.begin());
 }
 
 Dataset read_split(const fs::path& folder, const std::string& name, const Listing& listing,

@@ -125,7 +125,7 @@ void cmyk_to_rgb(Image& image, bool inverted) {
 
 }  // namespace
 
-Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where, std::uint64_t max_pixels) {
   const auto reader = std::make_unique<Reader>();
   const auto fail = [&] {
     throw Error(ErrorCode::kBadInput, where,
@@ -133,7 +133,7 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
                     "; expected a whole image (repair or remove the file)");
   };
   if (!read_header(*reader, bytes)) fail();
-  check_image_size(reader->jpeg.image_width, reader->jpeg.image_height, where);
+  check_image_size(reader->jpeg.image_width, reader->jpeg.image_height, where, max_pixels);
   const std::uint64_t pixel_count = std::uint64_t{reader->jpeg.image_width} * reader->jpeg.image_height;
   if (pixel_count > kMostPixelsPerByte * bytes.size()) {
     throw Error(ErrorCode::kBadInput, where,

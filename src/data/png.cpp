@@ -73,7 +73,7 @@ bool read_pixels(Reader& reader, png_bytepp rows) {
 
 }  // namespace
 
-Image decode_png(std::span<const std::byte> bytes, const std::string& where) {
+Image decode_png(std::span<const std::byte> bytes, const std::string& where, std::uint64_t max_pixels) {
   const auto reader = std::make_unique<Reader>(bytes);
   const auto fail = [&] {
     throw Error(ErrorCode::kBadInput, where,
@@ -86,7 +86,8 @@ Image decode_png(std::span<const std::byte> bytes, const std::string& where) {
               .height = png_get_image_height(reader->png, reader->info),
               .width = png_get_image_width(reader->png, reader->info),
               .pixels = {}};
-  check_image_size(static_cast<std::uint64_t>(image.width), static_cast<std::uint64_t>(image.height), where);
+  check_image_size(static_cast<std::uint64_t>(image.width), static_cast<std::uint64_t>(image.height), where,
+                   max_pixels);
   // A header alone must not make us allocate: deflate packs at most 1,032 bytes into one.
   constexpr std::uint64_t kMostExpansion = 1032;
   if (reader->row_bytes > kMostExpansion * bytes.size() / static_cast<std::uint64_t>(image.height) + 1) {
