@@ -7,7 +7,7 @@ build_packages=(
   g++ cmake ninja-build ca-certificates
   libtorch-dev libgloo-dev libopenblas0-pthread libdnnl-dev ocl-icd-opencl-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
-  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev libcpp-httplib-dev
   libcurl4-openssl-dev libarchive-dev libssl-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev
   dataset-fashion-mnist
 )

@@ -119,6 +119,17 @@ constexpr std::array kCommands{
             "  octavo verify ptq.onnx --images 64 --max-lsb 2 --onnxruntime node_modules",
         .files = "Model (.onnx), float or QDQ",
         .json = true},
+    CommandRow{.bit = kServe,
+               .name = "serve",
+               .summary = "Serve model files over HTTP, with a page to try them on pictures",
+               .examples =
+                   "Speaks the Open Inference Protocol (KServe, version 2); docs/serving.md has all paths.\n"
+                   "Examples:\n"
+                   "  octavo serve runs/mine/base.onnx runs/mine/ptq.onnx runs/mine/qat.onnx\n"
+                   "  octavo serve ptq.onnx --port 9000 --max-batch 32 --reload\n"
+                   "  curl --data-binary @cat.jpg http://127.0.0.1:8000/classify",
+               .files = "Models (.onnx), float or QDQ; each is named by its file",
+               .many_files = true},
     CommandRow{.bit = kData,
                .name = "data",
                .summary = "Find or download a data set, check it and describe it",
@@ -176,9 +187,9 @@ std::string help_text(const Setting& setting) {
 
 void add_setting(CLI::App& command, const Setting& setting, Typed& typed) {
   static const std::map<std::string, std::string> kGroups{
-      {"run", "Run"},        {"data", "Data"},          {"model", "Training"},
-      {"train", "Training"}, {"ptq", "Quantization"},   {"qat", "Quantization-aware training"},
-      {"bench", "Latency"},  {"verify", "Verification"}};
+      {"run", "Run"},        {"data", "Data"},           {"model", "Training"},
+      {"train", "Training"}, {"ptq", "Quantization"},    {"qat", "Quantization-aware training"},
+      {"bench", "Latency"},  {"verify", "Verification"}, {"serve", "Serving"}};
   CLI::Option* option = nullptr;
   if (std::holds_alternative<bool>(setting.get())) {
     const std::string negated = "--no-" + setting.flag.substr(2);
@@ -219,7 +230,7 @@ void add_command(CLI::App& app, const CommandRow& row, const std::vector<Setting
     command.add_option("--out", typed.output, "File to write (default: beside the input)")
         ->type_name("FILE.onnx");
   }
-  if ((row.bit & (kPtq | kQat | kEval | kBench | kInspect | kVerify)) != 0) {
+  if ((row.bit & (kPtq | kQat | kEval | kBench | kInspect | kVerify | kServe)) != 0) {
     command
         .add_option(
             "--output", typed.model_output,

@@ -54,6 +54,8 @@ void run_command(Command command, Session& session) {
       return cmd_completion(session);
     case kMan:
       return cmd_man(session);
+    case kServe:
+      return cmd_serve(session);
   }
 }
 

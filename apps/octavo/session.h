@@ -40,6 +40,7 @@ void cmd_eval(Session& session);
 void cmd_bench(Session& session);
 void cmd_inspect(Session& session);
 void cmd_verify(Session& session);
+void cmd_serve(Session& session);
 void cmd_data(Session& session);
 void cmd_doctor(Session& session);
 void cmd_completion(Session& session);

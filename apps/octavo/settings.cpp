@@ -128,7 +128,7 @@ void add_run(std::vector<Setting>& table, Settings& s) {
   Rows rows(table, "run", kRun | kTrain, Role::kDefinesNothing);
   rows.add("name", "--name", s.name, "Name of the run (empty: model and data set)");
   rows.add("out", "--out", s.out, "Folder of the run (empty: runs/ and the name)");
-  constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench | kVerify;
+  constexpr unsigned kAll = kRun | kTrain | kPtq | kQat | kEval | kBench | kVerify | kServe;
   rows.number("threads", "--threads", s.threads, 0, 4096, "Threads that compute (0: one per core)").commands =
       kAll;
   Setting& seed = rows.number("seed", "--seed", s.seed, 0, 9e18,
@@ -163,16 +163,20 @@ void add_data(std::vector<Setting>& table, Settings& s) {
       "Height and width that images are resized and cut to, pixels, and of the input of a model that "
       "leaves them open (0: the model's)");
   size.chooses_images = true;
-  size.commands |= kBench | kInspect;
-  rows.number("resize", "--resize", s.data.images.resize, 0, 65536,
-              "Their shorter side before that, pixels (0: as small as covers the cut)")
-      .chooses_images = true;
-  rows.number(
-          "mean", "--mean", s.mean, -1e6, 1e6,
-          "Mean of the normalization, one per channel, of pixels from 0 to 1 (empty: the model's, else the "
-          "data set's)")
-      .defines_result = true;
-  rows.number("std", "--std", s.std, 1e-6, 1e6, "Deviation likewise").defines_result = true;
+  size.commands |= kBench | kInspect | kServe;
+  Setting& resize = rows.number("resize", "--resize", s.data.images.resize, 0, 65536,
+                                "Their shorter side before that, pixels (0: as small as covers the cut)");
+  resize.chooses_images = true;
+  resize.commands |= kServe;
+  Setting& mean = rows.number(
+      "mean", "--mean", s.mean, -1e6, 1e6,
+      "Mean of the normalization, one per channel, of pixels from 0 to 1 (empty: the model's, else the "
+      "data set's)");
+  mean.defines_result = true;
+  mean.commands |= kServe;
+  Setting& deviation = rows.number("std", "--std", s.std, 1e-6, 1e6, "Deviation likewise");
+  deviation.defines_result = true;
+  deviation.commands |= kServe;
 }
 
 void add_optimizer(Rows& rows, const std::string& prefix, OptimizerConfig& o) {
@@ -295,6 +299,25 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
              "node_modules folder with onnxruntime-node (empty: where Node.js looks)");
 }
 
+void add_serve(std::vector<Setting>& table, Settings& s) {
+  Rows rows(table, "serve", kServe, Role::kDefinesNothing);
+  ServeConfig& c = s.serve;
+  rows.add("host", "--host", c.host, "Address to listen on; 0.0.0.0: all of this machine's");
+  rows.number("port", "--port", c.port, 0, 65535, "Port to listen on (0: any that is free)");
+  rows.number("max_batch", "--max-batch", c.max_batch, 1, 4096, "Images in one run of a model");
+  rows.number("max_wait_ms", "--max-wait-ms", c.max_wait_ms, 0, 10000,
+              "Milliseconds that a batch with room waits for requests that are on their way");
+  rows.number("max_queue", "--max-queue", c.max_queue, 1, 1e6, "Images that wait for a model; more get 503");
+  rows.number("max_body_mb", "--max-body", c.max_body_mb, 0.001, 4000,
+              "Megabytes of a request's body; more get 413");
+  rows.number("max_pixels", "--max-pixels", c.max_pixels, 1, 1 << 27, "Pixels of a picture");
+  rows.number("max_connections", "--max-connections", c.max_connections, 1, 10000,
+              "Connections at a time; more get 503");
+  rows.number("timeout_s", "--timeout", c.timeout_s, 0.1, 3600,
+              "Seconds for a request to come and be answered");
+  rows.add("reload", "--reload", c.reload, "Serve a changed model file without a stop");
+}
+
 }  // namespace
 
 Settings::Settings() {
@@ -313,6 +336,7 @@ std::vector<Setting> settings_table(Settings& settings) {
   add_data(table, settings);
   add_train(table, settings);
   add_quantization(table, settings);
+  add_serve(table, settings);
   return table;
 }
 

@@ -12,6 +12,7 @@
 
 #include "octavo/data/sources.h"
 #include "octavo/quantize/ptq.h"
+#include "octavo/serve/server.h"
 #include "octavo/train/trainer.h"
 
 namespace octavo::app {
@@ -53,6 +54,8 @@ struct Settings {
   std::int64_t verify_images = 16;
   double verify_max_lsb = 4;
   std::filesystem::path onnxruntime;  ///< node_modules folder; empty: where Node.js looks by itself.
+  // [serve]
+  ServeConfig serve;
 };
 
 /// A setting's value, whatever its type in Settings.
@@ -73,6 +76,7 @@ enum Command : unsigned {
   kDoctor = 512,
   kCompletion = 1024,
   kMan = 2048,
+  kServe = 4096,
 };
 
 /// One row of the table.

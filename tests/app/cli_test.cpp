@@ -34,7 +34,7 @@ std::filesystem::path write_model(const TemporaryFolder& folder) {
 
 TEST(Help, TeachesEveryCommand) {
   for (const char* command :
-       {"run", "train", "ptq", "qat", "eval", "bench", "inspect", "verify", "data", "doctor"}) {
+       {"run", "train", "ptq", "qat", "eval", "bench", "inspect", "verify", "serve", "data", "doctor"}) {
     const Finished help = octavo({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_TRUE(contains(help.out, "Examples:")) << command;

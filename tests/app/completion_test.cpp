@@ -11,8 +11,8 @@
 namespace octavo::test {
 namespace {
 
-constexpr const char* kCommands[] = {"run",     "train",  "ptq",  "qat",    "eval",       "bench",
-                                     "inspect", "verify", "data", "doctor", "completion", "man"};
+constexpr const char* kCommands[] = {"run",    "train", "ptq",  "qat",    "eval",       "bench", "inspect",
+                                     "verify", "serve", "data", "doctor", "completion", "man"};
 
 bool installed(const std::string& program) {
   return std::system(("command -v " + program + " > /dev/null").c_str()) == 0;

@@ -14,10 +14,18 @@ namespace {
 
 /// What changes no result: where things lie, how many threads compute, what is measured afterwards. Every
 /// other setting is part of what makes two runs the same.
-const std::set<std::string> kChangesNothing{
-    "run.name",     "run.out",       "run.threads",    "data.path",         "data.download",
-    "data.url",     "data.md5",      "train.workers",  "bench.runs",        "bench.batches",
-    "bench.warmup", "verify.images", "verify.max_lsb", "verify.onnxruntime"};
+const std::set<std::string> kChangesNothing{"run.name",         "run.out",
+                                            "run.threads",      "data.path",
+                                            "data.download",    "data.url",
+                                            "data.md5",         "train.workers",
+                                            "bench.runs",       "bench.batches",
+                                            "bench.warmup",     "verify.images",
+                                            "verify.max_lsb",   "verify.onnxruntime",
+                                            "serve.host",       "serve.port",
+                                            "serve.max_batch",  "serve.max_wait_ms",
+                                            "serve.max_queue",  "serve.max_body_mb",
+                                            "serve.max_pixels", "serve.max_connections",
+                                            "serve.timeout_s",  "serve.reload"};
 
 /// A value that `setting` may have and has not.
 SettingValue another(const Setting& setting) {
