@@ -21,7 +21,7 @@ void cmd_ptq(Session& session) {
   const double seconds = timed([&] {
     ptq = make_ptq(session, data, base);
     adapt(session, data, ptq.graph);
-    save_onnx(ptq.graph, output);
+    save_onnx(ptq.graph, output, export_options(session.settings));
   });
   if (const std::string note = leakage_note(ptq); !note.empty()) session.console.line(note);
   session.console.line(

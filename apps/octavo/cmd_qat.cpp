@@ -26,7 +26,7 @@ void cmd_qat(Session& session) {
   try {
     QatResult result = make_qat(session, data, base, ptq.graph, checkpoint, {});
     adapt(session, data, result.graph);
-    save_onnx(result.graph, output);
+    save_onnx(result.graph, output, export_options(session.settings));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
     throw Error(

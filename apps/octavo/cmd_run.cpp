@@ -28,7 +28,7 @@ void phase_ptq(Session& session, RunFolder& folder, const LoadedData& data) {
   seconds = timed([&] { ptq = make_ptq(session, data, load_onnx(folder.file("base.onnx"))); });
   add_note(state, leakage_note(ptq));
   seconds += timed([&] { adapt(session, data, ptq.graph); });
-  folder.save_model(ptq.graph, "ptq");
+  folder.save_model(ptq.graph, "ptq", export_options(session.settings));
   session.console.line(
       fmt::format("ptq: calibrated on {} images and written in {:.1f} s", ptq.calibration_images, seconds));
 }
@@ -53,7 +53,7 @@ void phase_qat(Session& session, RunFolder& folder, const LoadedData& data) {
   }
   seconds += timed([&] { adapt(session, data, result.graph); });
   state.timing["qat_s"] = seconds;
-  folder.save_model(result.graph, "qat");
+  folder.save_model(result.graph, "qat", export_options(session.settings));
 }
 
 Results compare(Session& session, RunFolder& folder, const LoadedData& data) {

@@ -14,7 +14,9 @@
 #include "octavo/core/temporary_folder.h"
 #include "octavo/eval/verify.h"
 #include "octavo/graph/passes.h"
+#include "octavo/onnx/file_form.h"
 #include "octavo/onnx/onnx.h"
+#include "octavo/quantize/target.h"
 #include "octavo/runtime/placement.h"
 #include "octavo/train/simulate.h"
 #include "onnxruntime.h"
@@ -42,18 +44,23 @@ Graph with_own_constants(Graph graph) {
   return graph;
 }
 
-/// What ONNX Runtime computes of the file as Octavo writes it, in real numbers.
+/// What ONNX Runtime computes of the file as Octavo writes it for the model's target, in real numbers.
 ProgramValues onnx_runtime_values(const Graph& graph, const Tensor& input,
                                   const std::filesystem::path& modules) {
-  const ExposedModel exposed = expose_integers(with_own_constants(graph));
+  const Target& target = target_of(graph);
+  const ExposedModel exposed =
+      expose_integers(with_own_constants(graph),
+                      {.int8_activations = target.int8_activations, .float_biases = target.float_biases});
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.onnx";
   write_file(path, exposed.bytes);
   const auto outputs = run_onnx_runtime(path, input, {.modules = modules});
   const std::string& logits = graph.value(graph.output).name;
   ProgramValues values;
-  for (const auto& [value, tensor] : exposed.tensors)
-    values[value] = dequantize(outputs.at(tensor), *graph.value(graph.find_value(value)).quant);
+  for (const auto& [value, tensor] : exposed.tensors) {
+    const QuantParams& quant = *graph.value(graph.find_value(value)).quant;
+    values[value] = dequantize(outputs.at(tensor), target.int8_activations ? as_int8(quant) : quant);
+  }
   values[logits] = outputs.at(logits);
   return values;
 }
@@ -65,6 +72,21 @@ ProgramValues simulated_values(const Graph& graph, const Tensor& input, const Pr
   ProgramValues values = simulate(graph, input, reference);
   values[logits] = simulate(graph, input).at(logits);
   return values;
+}
+
+nlohmann::ordered_json to_json(const std::vector<Violation>& broken) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Violation& v : broken) list.push_back({{"node", v.node}, {"rule", v.rule}, {"fix", v.fix}});
+  return list;
+}
+
+void print_violations(const Target& target, const std::vector<Violation>& broken) {
+  for (const Violation& v : broken)
+    std::printf("%s: %s; to mend it: %s\n", v.node.c_str(), v.rule.c_str(), v.fix.c_str());
+  std::printf("%s: %s\n", std::string(target.title).c_str(),
+              broken.empty()
+                  ? "the file keeps its documented rules"
+                  : fmt::format("the file breaks its documented rules in {} places", broken.size()).c_str());
 }
 
 nlohmann::ordered_json to_json(const ProgramCheck& check) {
@@ -158,6 +180,10 @@ void print_summary(const std::vector<ProgramCheck>& checks, std::int64_t images,
 }  // namespace
 
 void cmd_verify(Session& session) {
+  const Target& target = find_target(session.settings.ptq.target);
+  const bool for_target = target.name != "any";
+  const std::vector<Violation> broken =
+      for_target ? violations(target, read_file_form(session.files.front())) : std::vector<Violation>();
   const Graph graph = load_model(session, session.files.front());
   const LoadedData data = load_data_for(session, graph, WantedSplits::kTest, /*labels=*/false);
   const Dataset& test = data.pair.test;
@@ -188,13 +214,17 @@ void cmd_verify(Session& session) {
   const double bound = settings.verify_max_lsb;
   const bool good =
       std::ranges::all_of(checks, [&](const ProgramCheck& c) { return near_enough(c, graph, bound); });
-  session.exit_code = good ? 0 : 1;
+  session.exit_code = good && broken.empty() ? 0 : 1;
   if (session.json) {
     nlohmann::ordered_json programs = nlohmann::ordered_json::array();
     for (const ProgramCheck& c : checks) programs.push_back(to_json(c));
-    const nlohmann::ordered_json answer{{"schema", 1},          {"file", session.files.front().string()},
-                                        {"images", images},     {"bound_lsb", bound},
-                                        {"within_bound", good}, {"programs", programs}};
+    nlohmann::ordered_json answer{{"schema", 1},          {"file", session.files.front().string()},
+                                  {"images", images},     {"bound_lsb", bound},
+                                  {"within_bound", good}, {"programs", programs}};
+    if (for_target) {
+      answer["target"] = target.name;
+      answer["violations"] = to_json(broken);
+    }
     std::printf("%s\n", json_text(answer).c_str());
     return;
   }
@@ -202,6 +232,7 @@ void cmd_verify(Session& session) {
               static_cast<long long>(images), test.name.c_str());
   print_layers(checks);
   print_summary(checks, images, graph, bound);
+  if (for_target) print_violations(target, broken);
   if (!missing.empty()) std::printf("ONNX Runtime was not asked: %s.\n", missing.c_str());
 }
 

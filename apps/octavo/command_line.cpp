@@ -56,15 +56,18 @@ constexpr std::array kCommands{
                    "  octavo train --model resnet20 --epochs 24 --out runs/resnet\n"
                    "  octavo run --model resnet20 --epochs 24 --out runs/resnet     goes on from there",
                .resume = true},
-    CommandRow{.bit = kPtq,
-               .name = "ptq",
-               .summary = "Quantize a float model after training",
-               .examples = "Examples:\n"
-                           "  octavo ptq runs/mine/base.onnx --out int8.onnx\n"
-                           "  octavo ptq base.onnx --observer percentile --percentile 99.999 --out p.onnx\n"
-                           "  octavo ptq base.onnx --latency-guard --guard-batch 8 --threads 1 --out p.onnx",
-               .files = "Float model (.onnx)",
-               .output = true},
+    CommandRow{
+        .bit = kPtq,
+        .name = "ptq",
+        .summary = "Quantize a float model after training",
+        .examples =
+            "Examples:\n"
+            "  octavo ptq runs/mine/base.onnx --out int8.onnx\n"
+            "  octavo ptq base.onnx --observer percentile --percentile 99.999 --out p.onnx\n"
+            "  octavo ptq base.onnx --latency-guard --guard-batch 8 --threads 1 --out p.onnx\n"
+            "  octavo ptq base.onnx --target tensorrt --out trt.onnx         int8 with zero points of 0",
+        .files = "Float model (.onnx)",
+        .output = true},
     CommandRow{.bit = kQat,
                .name = "qat",
                .summary = "Fine-tune a trained float model for int8, starting from PTQ's ranges",
@@ -113,10 +116,12 @@ constexpr std::array kCommands{
             "Compares the runtime, the training simulation and (where installed) ONNX Runtime with the\n"
             "reference interpreter. The simulation's layers each read the reference's values. Exit code 1 "
             "if\n"
-            "the runtime differs at all, or another by more than --max-lsb.\n"
+            "the runtime differs at all, another by more than --max-lsb, or the file breaks a rule of "
+            "--target.\n"
             "Examples:\n"
             "  octavo verify ptq.onnx\n"
-            "  octavo verify ptq.onnx --images 64 --max-lsb 2 --onnxruntime node_modules",
+            "  octavo verify ptq.onnx --images 64 --max-lsb 2 --onnxruntime node_modules\n"
+            "  octavo verify trt.onnx --target tensorrt             its rules too, node by node",
         .files = "Model (.onnx), float or QDQ",
         .json = true},
     CommandRow{.bit = kServe,

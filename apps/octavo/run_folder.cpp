@@ -211,9 +211,9 @@ void RunFolder::begin(const std::string& name) {
   log_phase(name, "start");
 }
 
-void RunFolder::save_model(const Graph& graph, const std::string& name) {
+void RunFolder::save_model(const Graph& graph, const std::string& name, const ExportOptions& options) {
   const auto written = file(phase_of(name).model + kUnfinished);
-  save_onnx(graph, written);
+  save_onnx(graph, written, options);
   state_.phases.at(name)[kFileHash] = file_sha256(written);
   save_state();
   std::filesystem::rename(written, model(name));

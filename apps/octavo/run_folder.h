@@ -54,7 +54,7 @@ class RunFolder {
   /// Notes what the phase is made with.
   void begin(const std::string& phase);
   /// Writes the phase's model, whole and noted in the state, or not at all.
-  void save_model(const Graph& graph, const std::string& phase);
+  void save_model(const Graph& graph, const std::string& phase, const ExportOptions& options = {});
   /// base.onnx, ptq.onnx, qat.onnx
   std::filesystem::path model(const std::string& phase) const;
 

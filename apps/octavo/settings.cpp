@@ -264,6 +264,11 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
          "Biases that keep the mean of each output channel");
   ptq.number("weight_qmax", "--weight-qmax", s.ptq.weight_qmax, 1, 127,
              "Largest weight integer (127: eight bits, 63: seven, for CPUs whose kernels saturate)");
+  ptq.choice("target", "--target", s.ptq.target, target_names(),
+             "Engine that the file is for: its documented scheme; verify checks a file against its rules")
+      .commands |= kVerify;
+  ptq.number("opset", "--opset", s.opset, ExportOptions::kLeastOpset, ExportOptions::kNewestOpset,
+             "Opset of the quantized file (a later one where an operator needs it)");
   ptq.choice("target_isa", "--target-isa", s.target_isa, {"any", "avx2"},
              "avx2: seven-bit weights in the layers whose products saturate int16 in engines without VNNI");
   ptq.add("latency_guard", "--latency-guard", s.latency_guard,
@@ -352,6 +357,7 @@ void check_together(const Settings& settings, unsigned commands) {
     throw Error(ErrorCode::kUsage, "--first-last",
                 fmt::format("bad value; expected 0 or {} to {}, got 1", kFewestBits, kMostBits));
   }
+  if ((commands & (kRun | kPtq | kQat)) != 0) check_target(settings.ptq);
   if ((commands & (kRun | kTrain)) != 0) check(settings.train.optimizer, "");
   if ((commands & (kRun | kQat)) != 0) check(settings.qat.train.optimizer, "qat-");
 }
@@ -373,6 +379,7 @@ QatConfig qat_config(const Settings& settings) {
   config.train.threads = settings.threads;
   config.bits = settings.ptq.bits;
   config.weight_qmax = settings.ptq.weight_qmax;
+  config.target = settings.ptq.target;
   return config;
 }
 
@@ -387,6 +394,13 @@ PtqConfig ptq_config(const Settings& settings) {
   choose(settings.correct_bias, config.methods.correct_bias);
   config.seed = settings.seed;
   return config;
+}
+
+ExportOptions export_options(const Settings& settings) {
+  const Target& target = find_target(settings.ptq.target);
+  return {.opset = settings.opset,
+          .int8_activations = target.int8_activations,
+          .float_biases = target.float_biases};
 }
 
 }  // namespace octavo::app

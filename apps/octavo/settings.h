@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "octavo/data/sources.h"
+#include "octavo/onnx/onnx.h"
 #include "octavo/quantize/ptq.h"
 #include "octavo/serve/server.h"
 #include "octavo/train/trainer.h"
@@ -43,6 +44,7 @@ struct Settings {
   std::string second_order = "auto";
   std::string correct_bias = "auto";
   std::string target_isa = "any";
+  int opset = ExportOptions::kLeastOpset;  ///< Of the quantized files.
   bool latency_guard = false;
   std::int64_t guard_batch = 1;
   QatConfig qat;
@@ -137,5 +139,8 @@ std::map<std::string, std::string> flat_settings(const Settings& settings);
 TrainConfig train_config(const Settings& settings);
 QatConfig qat_config(const Settings& settings);
 PtqConfig ptq_config(const Settings& settings);
+
+/// How the quantized model's file is written.
+ExportOptions export_options(const Settings& settings);
 
 }  // namespace octavo::app

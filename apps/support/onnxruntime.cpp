@@ -58,12 +58,15 @@ int run_script(const std::vector<std::string>& arguments, const fs::path& module
 
 Tensor read_output(const nlohmann::json& entry, const fs::path& path) {
   const auto type = entry.at("type").get<std::string>();
-  if (type != "float32" && type != "uint8") {
-    throw Error(
-        ErrorCode::kUnsupported, "ONNX Runtime",
-        "output '" + entry.at("name").get<std::string>() + "' is " + type + "; expected float32 or uint8");
+  static const std::map<std::string, DType> kTypes{
+      {"float32", DType::kFloat32}, {"uint8", DType::kUInt8}, {"int8", DType::kInt8}};
+  const auto known = kTypes.find(type);
+  if (known == kTypes.end()) {
+    throw Error(ErrorCode::kUnsupported, "ONNX Runtime",
+                "output '" + entry.at("name").get<std::string>() + "' is " + type +
+                    "; expected float32, uint8 or int8");
   }
-  Tensor tensor(entry.at("dims").get<Shape>(), type == "float32" ? DType::kFloat32 : DType::kUInt8);
+  Tensor tensor(entry.at("dims").get<Shape>(), known->second);
   const std::vector<std::byte> bytes = read_file(path);
   check_internal(bytes.size() == tensor.size_bytes(), "ONNX Runtime: an output of another size");
   std::memcpy(tensor.raw(), bytes.data(), bytes.size());

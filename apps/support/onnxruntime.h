@@ -21,7 +21,7 @@ struct OnnxRuntimeOptions {
   bool optimize = true;
 };
 
-/// All outputs of a model on input [N, C, H, W], by name; float32 and uint8 ones. Throws kBadInput with
+/// All outputs of a model on input [N, C, H, W], by name; float32, uint8 and int8 ones. Throws kBadInput with
 /// ONNX Runtime's own words if it refuses the model.
 std::map<std::string, Tensor> run_onnx_runtime(const std::filesystem::path& model, const Tensor& input,
                                                const OnnxRuntimeOptions& options);

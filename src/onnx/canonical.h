@@ -69,6 +69,7 @@ bool rewrite_patterns(Rewriter& rewriter, int index);
 Graph canonical(Graph graph, WorkBudget* budget = nullptr);
 
 /// stored_form() of octavo/onnx/onnx.h, without a copy of what is given away, on `budget` if there is one.
-Graph to_stored_form(Graph graph, WorkBudget* budget = nullptr);
+/// `float_biases`: but for biases, which all stay or become float32.
+Graph to_stored_form(Graph graph, WorkBudget* budget = nullptr, bool float_biases = false);
 
 }  // namespace octavo::onnx_format

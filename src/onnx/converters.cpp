@@ -76,12 +76,20 @@ void convert_unary(NodeReader& reader) {
   reader.emit(info.op, {reader.viewed(0).id}, std::move(attributes));
 }
 
+/// What ONNX Runtime makes of an Add of a row in front of Gelu.
+void convert_bias_gelu(NodeReader& reader) {
+  const Flow x = reader.viewed(0);
+  const ValueId bias = reader.real_value_in_view(1, reader.rank(x));
+  reader.emit(Op::kGelu, {reader.emit_inner("_sum", Op::kAdd, {x.id, bias})});
+}
+
 /// Of ONNX's own domain; what comes first in several is taken.
 std::vector<std::span<const ConverterEntry>> standard_converters() {
   return {layer_converters(),     elementwise_converters(),   move_converters(),
           constant_converters(),  normalization_converters(), rearrangement_converters(),
           window_converters(),    einsum_converters(),        reduction_converters(),
-          expansion_converters(), quantization_converters(),  standard_qlinear_converters()};
+          expansion_converters(), quantization_converters(),  standard_qlinear_converters(),
+          attention_converters()};
 }
 
 Converter find(std::string_view op_type, const std::vector<std::span<const ConverterEntry>>& files) {
@@ -123,7 +131,9 @@ Converter find_converter(const onnx::NodeProto& node) {
   const std::string& type = node.op_type();
   if (node.domain() == "com.microsoft") {
     if (type == "Gelu") return convert_unary;
-    return find(type, {qlinear_converters(), fused_converters(), quantization_converters()});
+    if (type == "BiasGelu") return convert_bias_gelu;
+    return find(type, {qlinear_converters(), fused_converters(), fused_normalization_converters(),
+                       quantization_converters()});
   }
   if (!node.domain().empty() && node.domain() != "ai.onnx") return nullptr;
   if (const Converter converter = find(type, standard_converters())) return converter;

@@ -30,12 +30,14 @@ std::span<const ConverterEntry> window_converters();
 std::span<const ConverterEntry> einsum_converters();
 std::span<const ConverterEntry> expansion_converters();
 std::span<const ConverterEntry> reduction_converters();
+std::span<const ConverterEntry> attention_converters();
 std::span<const ConverterEntry> constant_converters();
 std::span<const ConverterEntry> quantization_converters();
 /// Of the domain "com.microsoft": what ONNX Runtime's quantizer writes.
 std::span<const ConverterEntry> qlinear_converters();
 /// Of the domain "com.microsoft" too: what ONNX Runtime's optimizer writes.
 std::span<const ConverterEntry> fused_converters();
+std::span<const ConverterEntry> fused_normalization_converters();
 /// Those of the quantizer's that are in ONNX's own domain too.
 std::span<const ConverterEntry> standard_qlinear_converters();
 

@@ -8,8 +8,8 @@
 
 namespace octavo {
 
-ExposedModel expose_integers(const Graph& graph) {
-  const std::vector<std::byte> plain = serialize_onnx(graph);
+ExposedModel expose_integers(const Graph& graph, const ExportOptions& options) {
+  const std::vector<std::byte> plain = serialize_onnx(graph, options);
   onnx::ModelProto model;
   check_internal(model.ParseFromArray(plain.data(), static_cast<int>(plain.size())),
                  "expose_integers: what was written cannot be read");
@@ -35,7 +35,8 @@ ExposedModel expose_integers(const Graph& graph) {
   for (const std::string& name : tensors) {
     onnx::ValueInfoProto& output = *proto.add_output();
     output.set_name(name);
-    output.mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::UINT8);
+    output.mutable_type()->mutable_tensor_type()->set_elem_type(
+        options.int8_activations ? onnx::TensorProto::INT8 : onnx::TensorProto::UINT8);
   }
   result.bytes.resize(model.ByteSizeLong());
   check_internal(result.bytes.size() <= std::numeric_limits<int>::max() &&

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 #include "converters.h"
 #include "importer.h"
@@ -347,9 +349,8 @@ void convert_gemm(NodeReader& reader) {
   reader.emit(Op::kGemm, std::move(inputs));
 }
 
-/// Of two values, image by image.
-void convert_matmul_of_values(NodeReader& reader, const Flow& x) {
-  std::vector<Flow> flows{x, reader.viewed(1)};
+/// Of two values, image by image, times `alpha`.
+void convert_matmul_of_values(NodeReader& reader, std::vector<Flow> flows, float alpha) {
   const std::size_t rank = reader.rank(flows[0]);
   if (reader.rank(flows[1]) != rank || rank < 2)
     throw Unsupported{fmt::format("of {} by {} dimensions", rank, reader.rank(flows[1]))};
@@ -369,7 +370,7 @@ void convert_matmul_of_values(NodeReader& reader, const Flow& x) {
     const ValueId right = reader.emit_inner("_matrix", Op::kReshape, {flows[1].id},
                                             ReshapeAttributes{{kDynamic, b[b.size() - 2], b.back()}});
     const ValueId product =
-        reader.emit_inner("_product", Op::kMatMulOfValues, {left, right}, ScalarAttributes{.alpha = 1.0F});
+        reader.emit_inner("_product", Op::kMatMulOfValues, {left, right}, ScalarAttributes{.alpha = alpha});
     Shape apart(a.begin(), a.end() - 1);
     apart.push_back(b.back());
     reader.emit(Op::kReshape, {product}, ReshapeAttributes{std::move(apart)});
@@ -379,18 +380,52 @@ void convert_matmul_of_values(NodeReader& reader, const Flow& x) {
     throw Unsupported{fmt::format("{} by {}, which broadcasts or mixes images", to_string(a), to_string(b))};
   if (a.back() != b[b.size() - 2])
     reader.fail(fmt::format("{} by {} do not fit", to_string(a), to_string(b)));
-  reader.emit(Op::kMatMulOfValues, {flows[0].id, flows[1].id}, ScalarAttributes{.alpha = 1.0F});
+  reader.emit(Op::kMatMulOfValues, {flows[0].id, flows[1].id}, ScalarAttributes{.alpha = alpha});
 }
 
 /// By a constant on the right; what has two dimensions becomes a Gemm in stored_form.
 void convert_matmul(NodeReader& reader) {
   Flow x = reader.viewed(0);
-  if (std::holds_alternative<Flow>(reader.operand(1))) return convert_matmul_of_values(reader, x);
+  if (std::holds_alternative<Flow>(reader.operand(1)))
+    return convert_matmul_of_values(reader, {x, reader.viewed(1)}, 1);
   reader.first_image_axis(-1, x);
   const Constant& weight = reader.constant(1);
   if (weight.tensor->rank() != 2)
     throw Unsupported{fmt::format("a constant of {} dimensions on the right", weight.tensor->rank())};
   reader.emit(Op::kMatMul, {x.id, weight_value(reader, weight, {.axis = 1})});
+}
+
+/// An operand of FusedMatMul, its last two dimensions exchanged if `attribute` says so.
+Flow read_factor(NodeReader& reader, int index, const std::string& attribute) {
+  if (reader.attributes.integer("transBatch" + attribute.substr(5), 0) != 0)
+    throw Unsupported{"the batch among the dimensions that are transposed"};
+  if (reader.attributes.integer(attribute, 0) == 0) return reader.viewed(index);
+  Flow flow = reader.flow(index);
+  const std::size_t rank = reader.shape(flow).size();
+  if (rank < 3) throw Unsupported{attribute + ", which mixes the images of a batch"};
+  std::vector<std::int64_t> permutation(rank);
+  std::iota(permutation.begin(), permutation.end(), 0);
+  std::swap(permutation[rank - 2], permutation[rank - 1]);
+  flow.id = reader.emit_inner("_" + attribute, Op::kTranspose, {flow.id},
+                              TransposeAttributes{std::move(permutation)});
+  return flow;
+}
+
+/// MatMul with the Transposes and the factor around it that ONNX Runtime's optimizer found.
+void convert_fused_matmul(NodeReader& reader) {
+  const float alpha = reader.attributes.real("alpha", 1.0F);
+  if (!std::isfinite(alpha)) reader.fail("alpha is not finite");
+  Flow x = read_factor(reader, 0, "transA");
+  if (std::holds_alternative<Flow>(reader.operand(1)))
+    return convert_matmul_of_values(reader, {x, read_factor(reader, 1, "transB")}, alpha);
+  reader.first_image_axis(-1, x);
+  const Constant& weight = reader.constant(1);
+  expect_matrix(reader, weight);
+  const bool turned = reader.attributes.integer("transB", 0) != 0;
+  reader.attributes.integer("transBatchB", 0);
+  const ValueId factor =
+      weight_value(reader, weight, {.axis = turned ? 0U : 1U, .transposed = turned, .alpha = alpha});
+  reader.emit(Op::kMatMul, {x.id, factor});
 }
 
 void convert_global_pool(NodeReader& reader) {
@@ -403,7 +438,8 @@ void convert_global_pool(NodeReader& reader) {
 }  // namespace
 
 std::span<const ConverterEntry> fused_converters() {
-  static constexpr ConverterEntry kEntries[] = {{"FusedConv", convert_fused_conv}};
+  static constexpr ConverterEntry kEntries[] = {{"FusedConv", convert_fused_conv},
+                                                {"FusedMatMul", convert_fused_matmul}};
   return kEntries;
 }
 

@@ -439,62 +439,6 @@ void convert_transpose(NodeReader& reader) {
   reader.emit(Op::kTranspose, {x.id}, TransposeAttributes{std::move(to.permutation)});
 }
 
-}  // namespace
-
-std::optional<ReduceAttributes> read_reduction(NodeReader& reader, Flow& x, std::int64_t operand_since) {
-  const auto wanted = read_axes(reader, reader.rank(x), operand_since);
-  ReduceAttributes a{.axes = {}, .keep_dims = reader.attributes.integer("keepdims", 1) != 0};
-  const bool of_nothing = reader.attributes.integer("noop_with_empty_axes", 0) != 0;
-  if (!wanted || wanted->empty()) {
-    if (!of_nothing) throw Unsupported{"of the whole batch"};
-    return std::nullopt;
-  }
-  for (const std::size_t axis : *wanted) reader.image_axis(static_cast<std::int64_t>(axis), x);
-  BatchView& to = reader.view;
-  for (const std::size_t axis : *wanted) {
-    a.axes.push_back(static_cast<std::int64_t>(value_axis(axis, x.view).value()));
-    if (!a.keep_dims && axis < x.view.position) --*to.position;
-  }
-  return a;
-}
-
-namespace {
-
-void convert_reduce_mean(NodeReader& reader) {
-  Flow x = reader.viewed(0);
-  const auto along = read_reduction(reader, x, 18);
-  if (!along) return reader.define(reader.operand(0));
-  reader.emit(Op::kReduceMean, {x.id}, *along);
-}
-
-/// The mean by the number of its elements.
-void convert_reduce_sum(NodeReader& reader) {
-  Flow x = reader.viewed(0);
-  const auto along = read_reduction(reader, x, 13);
-  if (!along) return reader.define(reader.operand(0));
-  const Shape shape = reader.shape(x);
-  std::int64_t count = 1;
-  for (const std::int64_t axis : along->axes) count *= shape[static_cast<std::size_t>(axis)];
-  const ValueId mean = reader.emit_inner("_mean", Op::kReduceMean, {x.id}, *along);
-  reader.emit(Op::kMul, {mean, reader.number("_count", static_cast<float>(count))});
-}
-
-/// Over the whole image, a GlobalMaxPool.
-void convert_reduce_max(NodeReader& reader) {
-  Flow x = reader.viewed(0);
-  const auto along = read_reduction(reader, x, 18);
-  if (!along) return reader.define(reader.operand(0));
-  const Shape shape = reader.shape(x);
-  if (shape.size() != 4 || along->axes != std::vector<std::int64_t>{2, 3} || !reader.view.plain())
-    return reduce_by_slices(reader, x.id, *along, Op::kMax);
-  if (along->keep_dims) {
-    reader.emit(Op::kGlobalMaxPool, {x.id});
-    return;
-  }
-  const ValueId pooled = reader.emit_inner("_pool", Op::kGlobalMaxPool, {x.id});
-  reader.emit(Op::kReshape, {pooled}, ReshapeAttributes{{kDynamic, shape[1]}});
-}
-
 void convert_softmax(NodeReader& reader) {
   const Op op = reader.node.op_type() == "Softmax" ? Op::kSoftmax : Op::kLogSoftmax;
   Flow x = reader.viewed(0);
@@ -521,12 +465,9 @@ void convert_softmax(NodeReader& reader) {
 
 std::span<const ConverterEntry> move_converters() {
   static constexpr ConverterEntry kEntries[] = {
-      {"Concat", convert_concat},        {"Flatten", convert_flatten},
-      {"LogSoftmax", convert_softmax},   {"ReduceMean", convert_reduce_mean},
-      {"ReduceMax", convert_reduce_max}, {"ReduceSum", convert_reduce_sum},
-      {"Reshape", convert_reshape},      {"Slice", convert_slice},
-      {"Softmax", convert_softmax},      {"Split", convert_split},
-      {"Squeeze", convert_squeeze},      {"Transpose", convert_transpose},
+      {"Concat", convert_concat},       {"Flatten", convert_flatten}, {"LogSoftmax", convert_softmax},
+      {"Reshape", convert_reshape},     {"Slice", convert_slice},     {"Softmax", convert_softmax},
+      {"Split", convert_split},         {"Squeeze", convert_squeeze}, {"Transpose", convert_transpose},
       {"Unsqueeze", convert_unsqueeze},
   };
   return kEntries;

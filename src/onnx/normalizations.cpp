@@ -13,8 +13,8 @@
 namespace octavo::onnx_format {
 namespace {
 
-float epsilon_of(NodeReader& reader) {
-  const float epsilon = reader.attributes.real("epsilon", 1e-5F);
+float epsilon_of(NodeReader& reader, float otherwise = 1e-5F) {
+  const float epsilon = reader.attributes.real("epsilon", otherwise);
   if (!(epsilon >= 0) || !std::isfinite(epsilon)) reader.fail(fmt::format("epsilon {}", epsilon));
   return epsilon;
 }
@@ -75,6 +75,35 @@ void convert_layer_normalization(NodeReader& reader) {
   }
   const ValueId scaled = reader.emit_inner("_scaled", Op::kMul, {y, scale});
   reader.emit(Op::kAdd, {scaled, reader.real_value(2)});
+}
+
+/// Of the sum of two tensors and a row, which may be read as well.
+void convert_skip_layer_normalization(NodeReader& reader) {
+  const bool first = std::holds_alternative<Flow>(reader.operand(0));
+  const bool second = std::holds_alternative<Flow>(reader.operand(1));
+  if (!first && !second) throw Unsupported{"of constants"};
+  std::vector<Flow> flows;
+  for (int i = 0; i < 2; ++i) {
+    if (i == 0 ? first : second) flows.push_back(reader.viewed(i));
+  }
+  if (flows.size() == 2) {
+    if (reader.rank(flows[0]) != reader.rank(flows[1])) throw Unsupported{"of tensors of different rank"};
+    reader.align(flows);
+  }
+  const std::size_t rank = reader.rank(flows[0]);
+  const ValueId other = flows.size() == 2 ? flows[1].id : reader.real_value_in_view(first ? 1 : 0, rank);
+  if (reader.first_image_axis(-1, flows[0]) == 0) throw Unsupported{"along the batch"};
+  const bool keeps = reader.node.output_size() > 3 && !reader.node.output(3).empty();
+  const auto add = [&](const std::string& suffix, ValueId a, ValueId b, bool last) {
+    return last && keeps ? reader.emit(Op::kAdd, {a, b}, {}, 3) : reader.emit_inner(suffix, Op::kAdd, {a, b});
+  };
+  const bool biased = reader.has(4);
+  ValueId sum = add("_sum", flows[0].id, other, !biased);
+  const Shape row{reader.importer.graph().value(sum).shape.back()};
+  if (biased) sum = add("_biased", sum, reader.real_value(4, row), true);
+  const ValueId scale = reader.real_value(2, row);
+  const ValueId bias = reader.has(3) ? reader.real_value(3, row) : zeros(reader, "_bias", row[0]);
+  reader.emit(Op::kLayerNormalization, {sum, scale, bias}, LayerNormAttributes{epsilon_of(reader, 1e-12F)});
 }
 
 void convert_rms_normalization(NodeReader& reader) {
@@ -155,6 +184,11 @@ void convert_lrn(NodeReader& reader) {
 }
 
 }  // namespace
+
+std::span<const ConverterEntry> fused_normalization_converters() {
+  static constexpr ConverterEntry kEntries[] = {{"SkipLayerNormalization", convert_skip_layer_normalization}};
+  return kEntries;
+}
 
 std::span<const ConverterEntry> normalization_converters() {
   static constexpr ConverterEntry kEntries[] = {

@@ -5,6 +5,7 @@
 #include <exception>
 #include <limits>
 
+#include "canonical.h"
 #include "octavo/core/error.h"
 #include "octavo/core/file.h"
 #include "octavo/core/version.h"
@@ -58,14 +59,20 @@ void write_type(onnx::ValueInfoProto& info, const std::string& name, DType dtype
   }
 }
 
-int written_opset(const Graph& graph) {
+int written_opset(const Graph& graph, int wanted) {
+  if (wanted < ExportOptions::kLeastOpset || wanted > ExportOptions::kNewestOpset) {
+    throw Error(ErrorCode::kUsage, graph.name,
+                fmt::format("cannot be written with this opset; expected {} to {}, got {}",
+                            ExportOptions::kLeastOpset, ExportOptions::kNewestOpset, wanted));
+  }
+  // All else that is of a later opset can be said by other nodes.
   const bool normalizes =
       std::ranges::any_of(graph.nodes, [](const Node& n) { return n.op == Op::kLayerNormalization; });
-  return normalizes ? operator_info(Op::kLayerNormalization).since_opset : 13;
+  return normalizes ? std::max(wanted, operator_info(Op::kLayerNormalization).since_opset) : wanted;
 }
 
-Writer::Writer(const Graph& graph, int opset, onnx::GraphProto& proto)
-    : graph_(graph), opset_(opset), proto_(proto) {
+Writer::Writer(const Graph& graph, int opset, bool int8_activations, onnx::GraphProto& proto)
+    : graph_(graph), opset_(opset), int8_activations_(int8_activations), proto_(proto) {
   for (const Value& value : graph.values) tensor_names_.reserve(value.name);
   for (const Node& node : graph.nodes) node_names_.reserve(node.name);
 }
@@ -107,29 +114,28 @@ onnx::NodeProto& Writer::add_node(const std::string& type, const std::string& wa
   return node;
 }
 
-std::vector<std::string> Writer::add_parameters(const Value& value) {
-  const QuantParams& quant = *value.quant;
+std::vector<std::string> Writer::add_parameters(const std::string& name, const QuantParams& quant) {
   const Shape shape = quant.per_channel() ? Shape{static_cast<std::int64_t>(quant.scales.size())} : Shape{};
   Tensor zero_points = Tensor::from<std::int32_t>(shape, quant.zero_points);
   if (quant.dtype == DType::kInt8) zero_points = narrowed<std::int8_t>(zero_points);
   if (quant.dtype == DType::kUInt8) zero_points = narrowed<std::uint8_t>(zero_points);
-  return {add_initializer(value.name + "_scale", Tensor::from<float>(shape, quant.scales)),
-          add_initializer(value.name + "_zero_point", zero_points)};
+  return {add_initializer(name + "_scale", Tensor::from<float>(shape, quant.scales)),
+          add_initializer(name + "_zero_point", zero_points)};
 }
 
 void Writer::write_activation_pair(ValueId id, const std::string& name) {
   const Value& value = graph_.value(id);
-  const QuantParams& quant = *value.quant;
-  const std::vector<std::string> parameters = add_parameters(value);
+  const QuantParams quant = int8_activations_ ? as_int8(*value.quant) : *value.quant;
+  const std::vector<std::string> parameters = add_parameters(value.name, quant);
   std::string integers = tensor_names_.make(value.name + "_quantized");
   add_node("QuantizeLinear", value.name + "_QuantizeLinear", {name, parameters[0], parameters[1]}, integers);
-  write_type(*proto_.add_value_info(), integers, DType::kUInt8, value.shape);
-  if (quant.qmin > 0 || quant.qmax < 255) {
+  write_type(*proto_.add_value_info(), integers, quant.dtype, value.shape);
+  if (value.quant->qmin > 0 || value.quant->qmax < 255) {
     const std::string low = add_initializer(value.name + "_qmin", scalar(quant.qmin, quant.dtype));
     const std::string high = add_initializer(value.name + "_qmax", scalar(quant.qmax, quant.dtype));
     std::string clipped = tensor_names_.make(value.name + "_clipped");
     add_node("Clip", value.name + "_Clip", {integers, low, high}, clipped);
-    write_type(*proto_.add_value_info(), clipped, DType::kUInt8, value.shape);
+    write_type(*proto_.add_value_info(), clipped, quant.dtype, value.shape);
     integers = std::move(clipped);
   }
   const bool is_output = id == graph_.output;
@@ -150,7 +156,7 @@ const std::string& Writer::read(ValueId id) {
     return name;
   }
   const std::string integers = add_initializer(value.name + "_quantized", *value.constant);
-  const std::vector<std::string> parameters = add_parameters(value);
+  const std::vector<std::string> parameters = add_parameters(value.name, *value.quant);
   onnx::NodeProto& node = add_node("DequantizeLinear", value.name + "_DequantizeLinear",
                                    {integers, parameters[0], parameters[1]}, value.name);
   if (value.quant->per_channel()) add_integer(node, "axis", value.quant->axis);
@@ -184,18 +190,26 @@ void write_metadata(const Graph& graph, onnx::ModelProto& model) {
 
 namespace {
 
+/// The IR version that ONNX had when it had that opset.
+int ir_version(int opset) {
+  if (opset <= 14) return 7;
+  if (opset <= 18) return 8;
+  if (opset <= 20) return 9;
+  return opset <= 22 ? 10 : 11;
+}
+
 /// The file of `graph`, with its size computed.
-onnx::ModelProto to_model(const Graph& graph) {
-  const Graph stored = stored_form(graph);
+onnx::ModelProto to_model(const Graph& graph, const ExportOptions& options) {
+  const Graph stored = to_stored_form(graph, nullptr, options.float_biases);
   onnx::ModelProto model;
-  const int written = written_opset(stored);
-  model.set_ir_version(written > 13 ? 8 : 7);
+  const int written = written_opset(stored, options.opset);
+  model.set_ir_version(ir_version(written));
   model.set_producer_name("octavo");
   model.set_producer_version(version());
   onnx::OperatorSetIdProto& opset = *model.add_opset_import();
   opset.set_domain("");
   opset.set_version(written);
-  Writer(stored, written, *model.mutable_graph()).run();
+  Writer(stored, written, options.int8_activations, *model.mutable_graph()).run();
   write_metadata(stored, model);
 
   const std::size_t size = model.ByteSizeLong();
@@ -236,16 +250,26 @@ class FileStream final : public google::protobuf::io::CopyingOutputStream {
 
 }  // namespace
 
-std::vector<std::byte> serialize_onnx(const Graph& graph) {
-  const onnx::ModelProto model = to_model(graph);
+QuantParams as_int8(const QuantParams& activation) {
+  constexpr std::int32_t kShift = 128;
+  QuantParams params = activation;
+  params.dtype = DType::kInt8;
+  params.qmin -= kShift;
+  params.qmax -= kShift;
+  for (std::int32_t& zero_point : params.zero_points) zero_point -= kShift;
+  return params;
+}
+
+std::vector<std::byte> serialize_onnx(const Graph& graph, const ExportOptions& options) {
+  const onnx::ModelProto model = to_model(graph, options);
   std::vector<std::byte> bytes(static_cast<std::size_t>(model.GetCachedSize()));
   google::protobuf::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(bytes.size()));
   write(model, stream);
   return bytes;
 }
 
-void save_onnx(const Graph& graph, const std::filesystem::path& path) {
-  const onnx::ModelProto model = to_model(graph);
+void save_onnx(const Graph& graph, const std::filesystem::path& path, const ExportOptions& options) {
+  const onnx::ModelProto model = to_model(graph, options);
   AtomicFile file(path);
   FileStream target(file);
   bool written = false;

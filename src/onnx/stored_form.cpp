@@ -50,8 +50,12 @@ bool fits(const Value& bias, float scale_x, const QuantParams& weight) {
 /// Moves values over in the order in which a reader of the file meets them.
 class Renumberer {
  public:
-  Renumberer(Graph& source, Graph& target, onnx_format::WorkBudget* budget)
-      : source_(source), target_(target), budget_(budget), renumbered_(source.values.size(), kNoValue) {
+  Renumberer(Graph& source, Graph& target, onnx_format::WorkBudget* budget, bool float_biases)
+      : source_(source),
+        target_(target),
+        budget_(budget),
+        float_biases_(float_biases),
+        renumbered_(source.values.size(), kNoValue) {
     for (const Value& value : source.values) names_.take(value.name);
     is_bias_.assign(source.values.size(), false);
     for (const Node& node : source.nodes) {
@@ -72,11 +76,12 @@ class Renumberer {
     return known;
   }
 
-  /// A bias as int32 at scale_x * scale_w where the layer's input and weight are quantized, else in float32.
+  /// A bias as int32 at scale_x * scale_w where the layer's input and weight are quantized (and biases are
+  /// not to stay as they are), else in float32.
   /// One that several layers share becomes one value for each form.
   ValueId bias(ValueId id, ValueId x, ValueId weight) {
     const std::optional<QuantParams>& w = source_.value(weight).quant;
-    const bool integers = source_.value(x).quant && w;
+    const bool integers = source_.value(x).quant && w && !float_biases_;
     if (!integers && !source_.value(id).quant) return (*this)(id);
     const auto [known, is_new] =
         biases_.try_emplace({id, integers ? x : kNoValue, integers ? weight : kNoValue}, kNoValue);
@@ -131,6 +136,7 @@ class Renumberer {
   Graph& source_;
   Graph& target_;
   onnx_format::WorkBudget* budget_;
+  bool float_biases_;
   std::vector<bool> is_bias_;
   std::vector<ValueId> renumbered_;
   std::map<std::array<ValueId, 3>, ValueId> biases_;
@@ -190,7 +196,7 @@ void check(const Graph& graph) {
 
 Graph stored_form(const Graph& graph) { return onnx_format::to_stored_form(graph); }
 
-Graph onnx_format::to_stored_form(Graph graph, WorkBudget* budget) {
+Graph onnx_format::to_stored_form(Graph graph, WorkBudget* budget, bool float_biases) {
   check(graph);
   Graph source = canonical(std::move(graph), budget);
   Graph stored;
@@ -198,7 +204,7 @@ Graph onnx_format::to_stored_form(Graph graph, WorkBudget* budget) {
   for (const auto& entry : source.metadata) {
     if (!entry.first.starts_with(kRangePrefix)) stored.metadata.insert(entry);
   }
-  Renumberer renumber(source, stored, budget);
+  Renumberer renumber(source, stored, budget, float_biases);
   stored.input = renumber(source.input);
   for (Node& node : source.nodes) {
     const std::vector<ValueId> ids = node.inputs;

@@ -25,10 +25,14 @@ void add_integers(onnx::NodeProto& node, const std::string& name, const Integers
   for (const std::int64_t value : values) attribute.add_ints(value);
 }
 
+/// The opset since which ReduceMean reads its axes.
+constexpr int kAxesOfMeansAreOperands = 18;
+
 /// Adds what ONNX has as attributes of the operator: an overload for each type of Attributes, so that a new
 /// one does not compile before it is written.
 struct AttributeWriter {
   const Node& node;
+  int opset;
   onnx::NodeProto& proto;
 
   void operator()(const std::monostate&) const {
@@ -62,7 +66,7 @@ struct AttributeWriter {
   void operator()(const LayerNormAttributes& a) const { add_real(proto, "epsilon", a.epsilon); }
   void operator()(const TransposeAttributes& a) const { add_integers(proto, "perm", a.permutation); }
   void operator()(const ReduceAttributes& a) const {
-    add_integers(proto, "axes", a.axes);
+    if (opset < kAxesOfMeansAreOperands) add_integers(proto, "axes", a.axes);
     add_integer(proto, "keepdims", a.keep_dims ? 1 : 0);
   }
   // Operands in ONNX.
@@ -127,6 +131,9 @@ struct Writer::OperandWriter {
     row_of_image("_axes", axes);
     row_of_image("_steps", a.steps);
   }
+  void operator()(const ReduceAttributes& a) const {
+    if (writer.opset_ >= kAxesOfMeansAreOperands) row("_axes", {a.axes.begin(), a.axes.end()});
+  }
   // Attributes in ONNX too.
   void operator()(const std::monostate&) const {}
   void operator()(const ConvAttributes&) const {}
@@ -134,7 +141,6 @@ struct Writer::OperandWriter {
   void operator()(const BatchNormAttributes&) const {}
   void operator()(const AxisAttributes&) const {}
   void operator()(const TransposeAttributes&) const {}
-  void operator()(const ReduceAttributes&) const {}
   void operator()(const LayerNormAttributes&) const {}
 };
 
@@ -207,7 +213,7 @@ void Writer::write_node(const Node& node) {
   proto.add_output(name);
   proto.set_name(node.name);
   proto.set_op_type(last.type);
-  if (one_node) std::visit(AttributeWriter{node, proto}, node.attributes);
+  if (one_node) std::visit(AttributeWriter{node, opset_, proto}, node.attributes);
   if (name != graph_.value(graph_.output).name)
     write_type(*proto_.add_value_info(), name, DType::kFloat32, output.shape);
   readable_[static_cast<std::size_t>(node.output)] = name;

@@ -11,8 +11,8 @@
 
 namespace octavo::onnx_format {
 
-/// The opset of the file that `graph` is written to: 13, or the first that has all of its operators.
-int written_opset(const Graph& graph);
+/// The opset of the file that `graph` is written to: `wanted`, or the first that has all of its operators.
+int written_opset(const Graph& graph, int wanted);
 
 /// Hands out names that are in nobody else's use.
 class Names {
@@ -29,7 +29,8 @@ class Names {
 
 class Writer {
  public:
-  Writer(const Graph& graph, int opset, onnx::GraphProto& proto);
+  /// Activations become int8 if that is asked for, else they stay uint8.
+  Writer(const Graph& graph, int opset, bool int8_activations, onnx::GraphProto& proto);
 
   void run();
 
@@ -39,8 +40,8 @@ class Writer {
   std::string add_scalar(const std::string& wanted, float value);
   onnx::NodeProto& add_node(const std::string& type, const std::string& wanted,
                             std::vector<std::string> inputs, const std::string& output);
-  /// Scale and zero point of `value` as initializers: rank 0 for a tensor, rank 1 for channels.
-  std::vector<std::string> add_parameters(const Value& value);
+  /// Scale and zero point, of the value `name`, as initializers: rank 0 for a tensor, rank 1 for channels.
+  std::vector<std::string> add_parameters(const std::string& name, const QuantParams& quant);
   /// `name` holds the float tensor; the pair makes what readers of `id` read.
   void write_activation_pair(ValueId id, const std::string& name);
   /// Name under which nodes read `id`; constants are written when first read.
@@ -59,6 +60,7 @@ class Writer {
 
   const Graph& graph_;
   const int opset_;
+  const bool int8_activations_;
   onnx::GraphProto& proto_;
   Names tensor_names_;
   Names node_names_;

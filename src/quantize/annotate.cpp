@@ -93,8 +93,8 @@ void annotate_weight_anew(Graph& folded, const Node& node, std::int32_t qmax) {
   }
 }
 
-std::vector<ValueId> quantized_activations(const Graph& folded) {
-  const std::vector<ValueId> owners = parameter_owners(folded);
+std::vector<ValueId> quantized_activations(const Graph& folded, const Target& target) {
+  const std::vector<ValueId> owners = parameter_owners(folded, target);
   const auto owns = [&](ValueId id) { return owners[static_cast<std::size_t>(id)] == id; };
   std::vector<ValueId> result;
   if (owns(folded.input)) result.push_back(folded.input);
@@ -105,9 +105,9 @@ std::vector<ValueId> quantized_activations(const Graph& folded) {
 }
 
 void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations, std::int32_t weight_qmax,
-              const BitWidths& bits) {
+              const BitWidths& bits, const Target& target) {
   for (Value& value : folded.values) value.quant.reset();
-  const std::vector<ValueId> owners = parameter_owners(folded);
+  const std::vector<ValueId> owners = parameter_owners(folded, target);
   for (std::size_t i = 0; i < owners.size(); ++i) {
     if (owners[i] == kNoValue) continue;
     const std::string& name = folded.value(owners[i]).name;

@@ -114,7 +114,12 @@ class Planner {
 
 }  // namespace
 
-std::vector<ValueId> parameter_owners(const Graph& folded) { return Planner(folded, {}).run(); }
+std::vector<ValueId> parameter_owners(const Graph& folded, const Target& target) {
+  std::vector<bool> integer;
+  for (const FusedGroup& group : quantizable_groups(folded))
+    integer.push_back(!runs_in_float(target, folded.nodes[static_cast<std::size_t>(group.anchor)].op));
+  return Planner(folded, integer).run();
+}
 
 std::vector<ValueId> parameter_owners(const Graph& folded, const std::vector<bool>& integer) {
   return Planner(folded, integer).run();

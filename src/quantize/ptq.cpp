@@ -24,6 +24,7 @@ void check(const Graph& graph, const Dataset& train, const PtqConfig& config) {
     throw Error(ErrorCode::kUsage, "calibration batch size",
                 fmt::format("expected at least 1, got {}", config.batch_size));
   }
+  check_target(config);
   if (config.weight_qmax < 1 || config.weight_qmax > 127) {
     throw Error(ErrorCode::kUsage, "weight_qmax",
                 fmt::format("out of range; expected 1 to 127, got {}", config.weight_qmax));
@@ -96,6 +97,7 @@ void describe(const Dataset& train, const PtqConfig& config, std::span<const std
   }
   metadata["octavo.bits"] = to_string(config.bits);
   metadata["octavo.methods"] = to_string(config.methods);
+  metadata["octavo.target"] = config.target;
   metadata["octavo.weight_qmax"] = fmt::format("{}", config.weight_qmax);
   metadata["octavo.calibration.samples"] = fmt::format("{}", indices.size());
   metadata["octavo.calibration.seed"] = fmt::format("{}", config.seed);
@@ -115,15 +117,27 @@ PtqMethods methods_of_preset(const std::string& preset) {
               fmt::format("unknown; expected one of {}, got '{}'", fmt::join(preset_names(), ", "), preset));
 }
 
+void check_target(const PtqConfig& config) {
+  const bool eight_bits = config.bits.all == BitWidth{} && config.bits.layers.empty() &&
+                          (config.bits.first_last == 0 || config.bits.first_last == kMostBits);
+  if (eight_bits || find_target(config.target).name == "any") return;
+  throw Error(
+      ErrorCode::kUsage, "--target",
+      fmt::format("the rules of {} are known for eight bits; expected --bits w8a8 or --target any, got {}",
+                  config.target, to_string(config.bits)));
+}
+
 PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normalization& normalization,
                        const PtqConfig& config) {
   check(graph, train, config);
+  const Target& target = find_target(config.target);
   PtqResult result{.graph = fold_batch_norm(graph),
                    .ranges = {},
                    .indices = calibration_indices(train, config.calibration_samples, config.seed)};
   separate_widths(result.graph, config.bits);
   Observers observers;
-  for (const ValueId id : quantized_activations(result.graph)) observers[id] = make_observer(config.observer);
+  for (const ValueId id : quantized_activations(result.graph, target))
+    observers[id] = make_observer(config.observer);
   InputMeans means(result.graph);
   calibrate(result.graph, train, normalization, result.indices, config, observers, means);
 
@@ -131,13 +145,20 @@ PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normaliza
   std::map<std::string, QuantParams> activations;
   for (const auto& [id, observer] : observers) {
     const std::string& name = result.graph.value(id).name;
-    const int count = levels[static_cast<std::size_t>(id)];
+    // Targets other than "any" take eight bits and may have other owners.
+    const bool any = config.target == "any";
+    const int count =
+        any ? levels[static_cast<std::size_t>(id)] : levels_within(target, observer->range(256));
     const Range range = observer->range(count);
     result.ranges[name] = range;
-    activations[name] = choose_activation_params(range, count);
+    activations[name] = any ? choose_activation_params(range, count) : choose_params(target, range);
+  }
+  for (const Node& node : result.graph.nodes) {
+    if (const auto fixed = fixed_params(target, node.op))
+      activations[result.graph.value(node.output).name] = *fixed;
   }
   const Graph folded = result.graph;
-  annotate(result.graph, activations, config.weight_qmax, config.bits);
+  annotate(result.graph, activations, config.weight_qmax, config.bits, target);
   if (config.methods.clip_weights) clip_weights(result.graph);
   if (config.methods.correct_bias && !config.methods.second_order)
     correct_biases(folded, result.graph, means);

@@ -93,6 +93,9 @@ ComparisonTable comparison_table(const Results& results) {
 
   for (const Variant& variant : results.variants) table.header.push_back(display_name(variant.name));
   row("Precision", Kind::kMain, [](const Variant& v) { return v.precision; });
+  const auto target = results.settings.find("ptq.target");
+  if (target != results.settings.end() && target->second != "any")
+    row_vs_base("made for", [&](const Variant&) { return target->second; });
   const auto counted = [](std::int64_t count) { return count == 0 ? std::string() : grouped(count); };
   row("layers in float32", Kind::kDetail, [&](const Variant& v) {
     return v.choices.guard && !v.choices.guard->all_float ? counted(std::ssize(v.choices.guard->layers)) : "";

@@ -189,6 +189,7 @@ Fingerprint qat_fingerprint(const Graph& graph, const std::map<std::string, Quan
   result["learnable_scales"] = fmt::format("{}", config.learnable_scales);
   result["bits"] = to_string(config.bits);
   result["weight_qmax"] = fmt::format("{}", config.weight_qmax);
+  result["target"] = config.target;
   for (const auto& [name, params] : activations) {
     result["activation " + name] = fmt::format("{} {}", params.scale(), params.zero_point());
   }

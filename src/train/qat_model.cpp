@@ -60,16 +60,19 @@ Range joined(const std::optional<Range>& a, Range b) {
 
 QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>& activations,
                    const QatConfig& config, Kernels kernels)
-    : FloatModel(graph, kernels), config_(config), owners_(graph.values.size(), kNoValue) {
+    : FloatModel(graph, kernels),
+      config_(config),
+      target_(find_target(config.target)),
+      owners_(graph.values.size(), kNoValue) {
   Graph folded = fold_batch_norm(graph);
-  const std::vector<ValueId> folded_owners = parameter_owners(folded);
+  const std::vector<ValueId> folded_owners = parameter_owners(folded, target_);
   const auto before_folding = [&](ValueId id) { return graph.find_value(folded.value(id).name); };
   for (std::size_t i = 0; i < folded_owners.size(); ++i) {
     if (folded_owners[i] == kNoValue) continue;
     owners_[static_cast<std::size_t>(before_folding(static_cast<ValueId>(i)))] =
         before_folding(folded_owners[i]);
   }
-  annotate(folded, activations, config.weight_qmax, config.bits);
+  annotate(folded, activations, config.weight_qmax, config.bits, target_);
   moved_.assign(graph.values.size(), false);
   for (const FusedGroup& group : quantizable_groups(graph)) {
     const Op op = graph.nodes[static_cast<std::size_t>(group.anchor)].op;
@@ -82,7 +85,7 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
     if (!has_weight(node.op)) continue;
     if (const auto& quant = folded.value(node.inputs[1]).quant) largest_weights_[node.name] = quant->qmax;
   }
-  for (const ValueId folded_id : quantized_activations(folded)) {
+  for (const ValueId folded_id : quantized_activations(folded, target_)) {
     const Value& value = folded.value(folded_id);
     const QuantParams& p = *value.quant;
     const auto real = [&](std::int32_t q) { return dequantize(q, p.scale(), p.zero_point()); };
@@ -97,6 +100,10 @@ QatModel::QatModel(const Graph& graph, const std::map<std::string, QuantParams>&
       statistics_.push_back({value.name + ".range", activation.range});
     }
     activations_.emplace(graph.find_value(value.name), std::move(activation));
+  }
+  for (const Node& node : graph.nodes) {
+    const auto found = activations_.find(node.output);
+    if (found != activations_.end()) found->second.fixed = fixed_params(target_, node.op).has_value();
   }
   if (!config.learnable_scales) return;
   for (const Node& node : graph.nodes) {
@@ -126,7 +133,7 @@ at::Tensor QatModel::on_grid(ValueId id, const at::Tensor& y) {
   const ValueId whose = owner(id);
   if (whose == kNoValue) return y;
   Activation& activation = activations_.at(whose);
-  const bool observes = training_ && !freeze_observers_ && !activation.scale.defined();
+  const bool observes = training_ && !freeze_observers_ && !activation.scale.defined() && !activation.fixed;
   if (whose == id && observes && !activation.parts) update_range(activation, range_of(y));
   if (whose != id && moved_[static_cast<std::size_t>(id)]) return y;  // on the grid already
   const at::Tensor result = fake_quantized(activation, y);
@@ -152,14 +159,14 @@ at::Tensor QatModel::fake_quantized(const Activation& activation, const at::Tens
   return fake_quantize(y, at::full({1}, stored[2]), grid);
 }
 
-void QatModel::update_range(Activation& activation, Range seen) {
+void QatModel::update_range(Activation& activation, Range seen) const {
   if (!std::isfinite(seen.min) || !std::isfinite(seen.max))
     return;  // the loss will not be finite either, and says so better
   auto* stored = activation.range.data_ptr<float>();
   stored[0] += kRangeRate * (seen.min - stored[0]);
   stored[1] += kRangeRate * (seen.max - stored[1]);
-  const QuantParams p = choose_activation_params({std::min(stored[0], 0.0F), std::max(stored[1], 0.0F)},
-                                                 activation.grid.qmax + 1);
+  const QuantParams p = choose_params(target_, {std::min(stored[0], 0.0F), std::max(stored[1], 0.0F)},
+                                      activation.grid.qmax + 1);
   stored[2] = p.scale();
   stored[3] = static_cast<float>(p.zero_point());
 }
@@ -200,9 +207,10 @@ Graph QatModel::snapshot() const {
   Graph folded = fold_batch_norm(trained);
   std::map<std::string, QuantParams> params;
   for (const auto& [id, a] : activations_) params[a.name] = params_of(a.range, a.scale, a.grid);
-  annotate(folded, params, config_.weight_qmax, config_.bits);
+  annotate(folded, params, config_.weight_qmax, config_.bits, target_);
   folded.metadata["octavo.quantization"] = "qat";
   folded.metadata["octavo.bits"] = to_string(config_.bits);
+  folded.metadata["octavo.target"] = config_.target;
   folded.metadata["octavo.weight_qmax"] = std::to_string(config_.weight_qmax);
   if (config_.learnable_scales) use_learned_weight_scales(trained, folded);
   return folded;

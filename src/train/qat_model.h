@@ -8,6 +8,7 @@
 #include "fake_quantize.h"
 #include "float_model.h"
 #include "octavo/quantize/observer.h"
+#include "octavo/quantize/target.h"
 #include "octavo/train/trainer.h"
 
 namespace octavo::train_detail {
@@ -39,6 +40,7 @@ class QatModel final : public FloatModel {
     at::Tensor range;                 ///< [min, max, scale, zero point]: what a checkpoint has to keep.
     at::Tensor scale;                 ///< LSQ: learned; else undefined.
     QuantGrid grid;                   ///< The zero point is LSQ's; without it that of `range`.
+    bool fixed = false;               ///< By the target: the range does not follow the values.
     std::optional<Range> parts = {};  ///< Of values with these parameters that this step's owner will join.
   };
 
@@ -50,11 +52,12 @@ class QatModel final : public FloatModel {
   /// The scale of a value with parameters, its own or shared.
   at::Tensor value_scale(ValueId id) const;
   static at::Tensor fake_quantized(const Activation& activation, const at::Tensor& y);
-  static void update_range(Activation& activation, Range seen);
+  void update_range(Activation& activation, Range seen) const;
   void use_learned_weight_scales(const Graph& trained, Graph& folded) const;
   ValueId owner(ValueId id) const { return owners_[static_cast<std::size_t>(id)]; }
 
   QatConfig config_;
+  const Target& target_;
   std::map<ValueId, at::Tensor>* recorded_ = nullptr;
   std::map<ValueId, at::Tensor> given_;
   bool freeze_observers_ = false;

@@ -28,8 +28,8 @@ Graph without_quantization(Graph graph) {
 }
 
 /// Whether QAT would quantize the same values, and share parameters among the same.
-bool annotated_as_in_training(const Graph& real, const Params& activations) {
-  const std::vector<ValueId> owners = parameter_owners(real);
+bool annotated_as_in_training(const Graph& real, const Params& activations, const QatConfig& config) {
+  const std::vector<ValueId> owners = parameter_owners(real, find_target(config.target));
   for (std::size_t i = 0; i < owners.size(); ++i) {
     const auto own = activations.find(real.values[i].name);
     if ((own == activations.end()) != (owners[i] == kNoValue)) return false;
@@ -74,6 +74,7 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
                 "a float model; expected a quantized one to simulate");
   Params activations;
   QatConfig config;
+  config.target = target_of(quantized).name;
   std::optional<std::int32_t> width;
   bool one_width = true;  // All weights have the same.
   for (const Value& value : quantized.values) {
@@ -90,7 +91,7 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
     if (const ValueId id = real.find_value(name); id != kNoValue) replaced[id] = to_aten(tensor);
   }
   std::map<ValueId, at::Tensor> seen;
-  if (one_width && annotated_as_in_training(real, activations)) {
+  if (one_width && annotated_as_in_training(real, activations, config)) {
     QatModel model(real, activations, config, Kernels::kAten);
     model.record_values(&seen, std::move(replaced));
     seen[real.output] = model.run(to_aten(input), Mode::kEvaluation);

@@ -52,6 +52,7 @@ QatResult train_quantized(const Graph& graph, const std::map<std::string, QuantP
   check_run(graph, splits, config.train);
   check_fraction(config.freeze_batch_norm, "freeze_batch_norm");
   check_fraction(config.freeze_observers, "freeze_observers");
+  find_target(config.target);
   if (config.weight_qmax < 1 || config.weight_qmax > 127) {
     throw Error(ErrorCode::kUsage, "weight_qmax",
                 fmt::format("bad value; expected 1 to 127, got {}", config.weight_qmax));

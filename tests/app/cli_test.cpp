@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "octavo/core/temporary_folder.h"
+#include "octavo/graph/builder.h"
 #include "octavo/graph/preprocessing.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
@@ -448,6 +450,76 @@ TEST(Verify, DifferenceAboveTheBoundExitsWith1) {
   EXPECT_EQ(finished.exit_code, 1) << finished.out;
   EXPECT_TRUE(contains(finished.out, "ABOVE THE BOUND")) << finished.out;
   EXPECT_TRUE(contains(finished.out, "ONNX Runtime was not asked")) << finished.out;
+}
+
+/// `octavo ptq MODEL --target TARGET`'s file.
+std::string made_for(const std::string& target, const TemporaryFolder& folder) {
+  const auto file = (folder / (target + ".onnx")).string();
+  const Finished made = octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20",
+                                "--target", target, "--opset", "21", "--out", file});
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  return file;
+}
+
+std::string onnx_runtime_modules() { return OCTAVO_SOURCE_DIR "/tests/tools/ort/node_modules"; }
+
+TEST(Verify, FileMadeForATargetKeepsItsRulesAndGivesTheSameAnswers) {
+  for (const char* target : {"tensorrt", "litert"}) {
+    const TemporaryFolder folder;
+    const std::string file = made_for(target, folder);
+    const Graph graph = load_onnx(file);
+    EXPECT_EQ(graph.metadata.at("octavo.target"), target);
+    const Finished finished = octavo({"verify", file, "--images", "2", "--json", "--target", target,
+                                      "--onnxruntime", onnx_runtime_modules()});
+    ASSERT_EQ(finished.exit_code, 0) << target << ": " << finished.out << finished.err;
+    const Json answer = Json::parse(finished.out);
+    EXPECT_EQ(answer["target"], target);
+    EXPECT_TRUE(answer["violations"].empty());
+    for (const Json& program : answer["programs"]) EXPECT_EQ(program["same_top1"], 1.0) << program["program"];
+  }
+}
+
+TEST(Verify, FileThatBreaksRulesOfATargetExitsWith1AndNamesThem) {
+  const TemporaryFolder folder;
+  const Finished finished = octavo({"verify", made_for("any", folder), "--images", "1", "--target",
+                                    "tensorrt", "--onnxruntime", "/nowhere"});
+  EXPECT_EQ(finished.exit_code, 1) << finished.out;
+  EXPECT_TRUE(contains(finished.out,
+                       "_QuantizeLinear: TensorRT takes activations in INT8; this is UINT8; to "
+                       "mend it: quantize with --target tensorrt"))
+      << finished.out;
+  EXPECT_TRUE(contains(finished.out, "the file breaks its documented rules in ")) << finished.out;
+}
+
+// Session option x64quantprecision refuses a weight that two layers share, so each gets its own.
+TEST(Verify, SharedWeightsAreComparedWithOnnxRuntime) {
+  const TemporaryFolder folder;
+  GraphBuilder b("shared", 1, 28, 28, 5);
+  const ConvAttributes window{.kernel = {3, 3}, .pads = {1, 1, 1, 1}};
+  const ValueId first =
+      b.conv("conv1", b.relu("relu0", b.conv("conv0", b.input(), 4, window, true)), 4, window, true);
+  const ValueId second = b.conv("conv2", b.relu("relu1", first), 4, window, true);
+  Graph graph =
+      b.finish(b.gemm("fc", b.flatten("flatten", b.global_average_pool("gap", b.relu("relu2", second))), 10));
+  const auto node = [&](const std::string& name) -> Node& {
+    return *std::ranges::find(graph.nodes, name, &Node::name);
+  };
+  node("conv2").inputs[1] = node("conv1").inputs[1];
+  save_onnx(graph, folder / "shared.onnx");
+  const std::string int8 = (folder / "int8.onnx").string();
+  const Finished made = octavo({"ptq", (folder / "shared.onnx").string(), "--dataset", "fashion-mnist",
+                                "--calibration-samples", "20", "--out", int8});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  // Nobody said how its input is made.
+  EXPECT_TRUE(
+      contains(made.err, "the model does not say how its input is made; assumed: pixels from 0 to 1, less"))
+      << made.err;
+  const Finished finished = octavo({"verify", int8, "--images", "2", "--json", "--dataset", "fashion-mnist",
+                                    "--onnxruntime", onnx_runtime_modules()});
+  ASSERT_EQ(finished.exit_code, 0) << finished.out << finished.err;
+  if (std::filesystem::exists(onnx_runtime_modules())) {
+    EXPECT_EQ(Json::parse(finished.out)["programs"].size(), 3U);
+  }
 }
 
 TEST(Ptq, NeverWritesOverItsInputOrASilentlyChosenFile) {

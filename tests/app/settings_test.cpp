@@ -218,6 +218,18 @@ TEST(BitsOfLayers, AreReadFromFlagAndFileAndHoldForQat) {
   }
 }
 
+TEST(ExportConfiguration, IsTheTargetsAndHasTheOpsetAskedFor) {
+  Settings settings;
+  EXPECT_EQ(export_options(settings).opset, 13);
+  EXPECT_FALSE(export_options(settings).int8_activations);
+  settings.ptq.target = "tensorrt";
+  settings.opset = 21;
+  EXPECT_EQ(export_options(settings).opset, 21);
+  EXPECT_TRUE(export_options(settings).int8_activations);
+  EXPECT_TRUE(export_options(settings).float_biases);
+  EXPECT_EQ(qat_config(settings).target, "tensorrt");
+}
+
 TEST(DidYouMean, TakesTheSmallestEditDistance) {
   EXPECT_EQ(did_you_mean("epohcs", {"lr", "epochs", "epoch_count"}), " (did you mean epochs?)");
   EXPECT_EQ(did_you_mean("anything", {}), "");

@@ -3,7 +3,9 @@
 
 #include <set>
 
+#include "octavo/core/error.h"
 #include "octavo/core/version.h"
+#include "octavo/graph/builder.h"
 #include "octavo/onnx/onnx.h"
 #include "onnx/models.h"
 #include "onnx/protos.h"
@@ -61,6 +63,34 @@ TEST(Export, HeaderNamesVersionAndDynamicBatch) {
   ASSERT_EQ(model.metadata_props_size(), 2);
   EXPECT_EQ(model.metadata_props(0).key(), "note");
   EXPECT_EQ(model.metadata_props(1).value(), "0.5,0.4,0.3");
+}
+
+TEST(Export, OpsetIsTheOneAskedForOrTheFirstThatHasItsOperators) {
+  const auto header = [](const Graph& graph, int opset) {
+    const std::vector<std::byte> bytes = serialize_onnx(graph, {.opset = opset});
+    const onnx::ModelProto model = from_bytes(bytes);
+    return std::pair(model.opset_import(0).version(), model.ir_version());
+  };
+  const Graph plain = every_operator();
+  EXPECT_EQ(header(plain, 13), std::pair(std::int64_t{13}, std::int64_t{7}));
+  EXPECT_EQ(header(plain, 21), std::pair(std::int64_t{21}, std::int64_t{10}));
+  EXPECT_EQ(header(plain, 23), std::pair(std::int64_t{23}, std::int64_t{11}));
+  GraphBuilder b("norm", 3, 4, 4, 1);
+  const Graph norm = b.finish(b.gemm("fc", b.flatten("flatten", b.layer_norm("norm", b.input())), 2));
+  EXPECT_EQ(header(norm, 13), std::pair(std::int64_t{17}, std::int64_t{8}));
+  EXPECT_EQ(header(norm, 20), std::pair(std::int64_t{20}, std::int64_t{9}));
+  for (const int opset : {12, 24}) EXPECT_THROW(serialize_onnx(plain, {.opset = opset}), Error) << opset;
+}
+
+TEST(Export, LaterOpsetsHaveOperatorsThatTakeOneNodeThere) {
+  GraphBuilder b("gelu", 3, 4, 4, 1);
+  const Graph graph =
+      b.finish(b.gemm("fc", b.flatten("flatten", b.gelu("gelu", b.conv("conv", b.input(), 4, {}, true))), 2));
+  const auto nodes = [&](int opset) {
+    const std::vector<std::byte> bytes = serialize_onnx(graph, {.opset = opset});
+    return from_bytes(bytes).graph().node_size();
+  };
+  EXPECT_EQ(nodes(19), nodes(20) + 4);
 }
 
 TEST(Export, EveryTensorBetweenHasItsShape) {

@@ -109,6 +109,56 @@ std::vector<float> ours(const Graph& graph, const Tensor& input) {
   return {std::as_const(logits).data<float>().begin(), std::as_const(logits).data<float>().end()};
 }
 
+/// What ONNX Runtime's optimizer writes, and attention: from x [N, 4, 7, 6] by way of tokens t [N, 7, 24].
+std::vector<Form> fused_forms() {
+  const std::string tokens = "p = Transpose<perm = [0, 2, 1, 3]>(x) t = Reshape(p, tokens) ";
+  const std::string shape = "int64[3] tokens = {0, 7, 24}, ";
+  const std::string norm =
+      shape + floats("g", {24}, 1) + ", " + floats("b", {24}, 2) + ", " + floats("c", {24}, 3);
+  const std::string qkv =
+      shape + floats("wq", {24, 24}, 4) + ", " + floats("wk", {24, 24}, 5) + ", " + floats("wv", {24, 24}, 6);
+  const std::string project = tokens + "q = MatMul(t, wq) k = MatMul(t, wk) v = MatMul(t, wv) ";
+  const std::string skip = tokens + "s = Sigmoid(t) ";
+  const auto microsoft = [](const std::string& op, const std::string& attributes,
+                            const std::string& operands) {
+    return fmt::format("com.microsoft.{}{}({})", op, attributes.empty() ? "" : "<" + attributes + ">",
+                       operands);
+  };
+  return {
+      {"BiasGelu", shape + floats("c", {24}, 3),
+       tokens + "u = " + microsoft("BiasGelu", "", "t, c") + " y = Flatten(u)"},
+      {"SkipLayerNormalization", norm,
+       skip + "u = " + microsoft("SkipLayerNormalization", "epsilon = 0.001", "t, s, g, b, c") +
+           " y = Flatten(u)"},
+      {"SkipLayerNormalization_without_biases", norm,
+       skip + "u = " + microsoft("SkipLayerNormalization", "", "t, s, g") + " y = Flatten(u)"},
+      {"SkipLayerNormalization_and_its_sum", norm,
+       skip + "u, m, d, w = " + microsoft("SkipLayerNormalization", "", "t, s, g, b, c") +
+           " a = Add(u, w) y = Flatten(a)"},
+      {"SkipLayerNormalization_of_positions", norm + ", " + floats("e", {1, 7, 24}, 7),
+       tokens + "u = " + microsoft("SkipLayerNormalization", "", "t, e, g, b") + " y = Flatten(u)"},
+      {"FusedMatMul_weight", shape + floats("w", {5, 24}, 4),
+       tokens + "u = " + microsoft("FusedMatMul", "alpha = 0.5, transB = 1", "t, w") + " y = Flatten(u)"},
+      {"FusedMatMul_plain", shape + floats("w", {24, 5}, 4),
+       tokens + "u = " + microsoft("FusedMatMul", "alpha = 2.0", "t, w") + " y = Flatten(u)"},
+      {"FusedMatMul_values", shape,
+       skip + "u = " + microsoft("FusedMatMul", "alpha = 0.25, transB = 1", "t, s") + " y = Flatten(u)"},
+      {"FusedMatMul_left", shape,
+       skip + "u = " + microsoft("FusedMatMul", "transA = 1", "t, s") + " y = Flatten(u)"},
+      {"Attention_tokens", qkv,
+       project + "u = Attention<q_num_heads = 4, kv_num_heads = 4>(q, k, v) y = Flatten(u)", 23},
+      {"Attention_causal", qkv,
+       project + "u = Attention<q_num_heads = 3, kv_num_heads = 3, is_causal = 1, scale = 0.3>(q, k, v) y = "
+                 "Flatten(u)",
+       23},
+      {"Attention_masked", qkv + ", " + floats("m", {7, 7}, 8),
+       project + "u = Attention<q_num_heads = 2, kv_num_heads = 2>(q, k, v, m) y = Flatten(u)", 23},
+      {"Attention_mask_of_heads", qkv + ", " + floats("m", {1, 2, 7, 7}, 8),
+       project + "u = Attention<q_num_heads = 2, kv_num_heads = 2>(q, k, v, m) y = Flatten(u)", 23},
+      {"Attention_heads", "", "s = Sigmoid(x) u = Attention(x, s, s) y = Flatten(u)", 23},
+  };
+}
+
 void expect_as_onnx_runtime(const onnx::ModelProto& model, float tolerance, bool integers = false) {
   const TemporaryFolder folder;
   write_file(folder / "model.onnx", model.SerializeAsString());
@@ -139,6 +189,27 @@ TEST(Forms, GiveWhatOnnxRuntimeGives) {
         form.opset, form.initializers.empty() ? "" : "<" + form.initializers + "> ", form.body);
     expect_as_onnx_runtime(test::model_from_text(text), 1e-5F);
   }
+}
+
+TEST(Forms, FusedOnesGiveWhatOnnxRuntimeGives) {
+  if (const std::string why = test::why_no_onnx_runtime(); !why.empty()) GTEST_SKIP() << why;
+  for (const Form& form : fused_forms()) {
+    SCOPED_TRACE(form.name);
+    const std::string text = fmt::format(
+        "<ir_version: 8, opset_import: [\"\" : {}, \"com.microsoft\" : 1]> g (float[N,4,7,6] x) => "
+        "(float[N,M] "
+        "y) {}{{{}}}",
+        form.opset, form.initializers.empty() ? "" : "<" + form.initializers + "> ", form.body);
+    expect_as_onnx_runtime(test::model_from_text(text), 1e-5F);
+  }
+}
+
+TEST(Forms, AttentionWithAPastIsRefused) {
+  const std::string text =
+      "<ir_version: 8, opset_import: [\"\" : 23]> g (float[N,4,7,6] x) => (float[N,M] y) {s = Sigmoid(x) u = "
+      "Attention(x, s, s, , s, s) y = Flatten(u)}";
+  EXPECT_NE(test::import_error(text).find("keys and values of a past"), std::string::npos)
+      << test::import_error(text);
 }
 
 TEST(Forms, DilatedPoolThatPadsItselfIsRefused) {

@@ -101,6 +101,27 @@ TEST_F(OnnxRuntime, QuantizedLogitsAgreeForEveryOperator) {
     EXPECT_LT(largest_difference(theirs(graph, input, optimize), expected), 3 * step) << optimize;
 }
 
+TEST_F(OnnxRuntime, FilesOfLaterOpsetsGiveTheSame) {
+  const Graph graph = test::quantized(test::every_operator());
+  const Tensor input = test::random_input(graph, 20);
+  const std::vector<float> expected = ours(graph, input);
+  for (int opset = ExportOptions::kLeastOpset; opset <= ExportOptions::kNewestOpset; ++opset) {
+    save_onnx(graph, path_, {.opset = opset});
+    EXPECT_EQ(load_onnx(path_), stored_form(graph)) << opset;
+    EXPECT_LT(largest_difference(expected, test::onnx_runtime_logits(path_, input)), 0.05F) << opset;
+  }
+}
+
+// Each integer is 128 lower, and biases are not rounded to int32.
+TEST_F(OnnxRuntime, Int8ActivationsAndFloatBiasesGiveTheSame) {
+  const Graph graph = test::quantized(test::every_operator());
+  const Tensor input = test::random_input(graph, 20);
+  const ExportOptions options{.int8_activations = true, .float_biases = true};
+  save_onnx(graph, path_, options);
+  EXPECT_EQ(load_onnx(path_), stored_form(graph));
+  EXPECT_LT(largest_difference(ours(graph, input), test::onnx_runtime_logits(path_, input)), 0.05F);
+}
+
 TEST_F(OnnxRuntime, PartsOfOneOperatorAreComputedInFloatBetweenTheIntegers) {
   // SiLU, HardSwish and GELU have no operator in opset 13: x through all of them, integers at both ends.
   GraphBuilder b("parts", 3, 8, 8, 5);

@@ -76,6 +76,13 @@ TEST_P(EveryOperator, FileGivesTheGraphBack) {
   EXPECT_EQ(parse_onnx(serialize_onnx(graph), "file"), stored_form(graph));
 }
 
+TEST_P(EveryOperator, FileOfAnyOpsetGivesTheGraphBack) {
+  const Graph graph = graph_around(GetParam());
+  for (int opset = ExportOptions::kLeastOpset; opset <= ExportOptions::kNewestOpset; ++opset) {
+    EXPECT_EQ(parse_onnx(serialize_onnx(graph, {.opset = opset}), "file"), stored_form(graph)) << opset;
+  }
+}
+
 TEST_P(EveryOperator, CompiledEqualsTheReference) {
   const Graph graph = graph_around(GetParam());
   expect_near(compiled(graph, images()), interpret(graph, images()).data<float>(), 2e-5F);
@@ -86,11 +93,14 @@ TEST_P(EveryOperator, OnnxRuntimeAgrees) {
   const Graph graph = graph_around(GetParam());
   const TemporaryFolder folder;
   const auto file = folder / "model.onnx";
-  save_onnx(graph, file);
   const Tensor batch = images();
-  const std::vector<float> expected =
-      test::onnx_runtime_logits(file, batch, {.modules = {}, .optimize = false});
-  expect_near(interpret(graph, batch).data<float>(), expected, 2e-5F);
+  for (const int opset : {ExportOptions::kLeastOpset, ExportOptions::kNewestOpset}) {
+    SCOPED_TRACE(opset);
+    save_onnx(graph, file, {.opset = opset});
+    const std::vector<float> expected =
+        test::onnx_runtime_logits(file, batch, {.modules = {}, .optimize = false});
+    expect_near(interpret(graph, batch).data<float>(), expected, 2e-5F);
+  }
 }
 
 // Its group runs in integers if the table says so, with the reference's bits.

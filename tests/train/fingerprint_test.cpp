@@ -124,6 +124,7 @@ TEST(Fingerprint, NoticesEveryChangeOfQat) {
                   {"learnable_scales", [](Asked& a) { a.config.learnable_scales = true; }},
                   {"bits", [](Asked& a) { a.config.bits.all.weights = 4; }},
                   {"weight_qmax", [](Asked& a) { a.config.weight_qmax = 63; }},
+                  {"target", [](Asked& a) { a.config.target = "tensorrt"; }},
                   {"activation relu1.out", [](Asked& a) { a.activations["relu1.out"].scales[0] = 0.25F; }},
                   {"activation relu1.out", [](Asked& a) { a.activations["relu1.out"].zero_points[0] = 4; }}});
   std::set<std::string> keys = expect_noticed(changes, &Asked::of_qat);
@@ -137,7 +138,7 @@ TEST(Fingerprint, NoticesEveryChangeOfQat) {
 // on_epoch, stop) and LoaderConfig (workers, prefetch, channels_last, and the seed, which is TrainConfig's).
 [[maybe_unused]] void fields_are_all_known(const QatConfig& qat) {
   [[maybe_unused]] const auto& [train, freeze_batch_norm, freeze_observers, learnable_scales, bits,
-                                weight_qmax] = qat;
+                                weight_qmax, target] = qat;
   [[maybe_unused]] const auto& [epochs, optimizer, loader, seed, threads, precision, ema_decay, eval_every,
                                 checkpoint, resume, on_progress, on_epoch, stop] = train;
   [[maybe_unused]] const auto& [lr, momentum, nesterov, weight_decay, decay_norm_and_bias, schedule,

@@ -295,6 +295,29 @@ TEST(Qat, StatisticsAndRangesStayAsTheyWereWhenFrozen) {
   EXPECT_EQ(scale(trained(2, 0, 0.5)), scale(trained(1, 0, 1)));
 }
 
+TEST(Qat, TargetKeepsZeroPointsWhileRangesMove) {
+  const QuantizedRun run = prepare();
+  QatConfig config;
+  config.train = quick(1);
+  config.target = "tensorrt";
+  std::map<std::string, QuantParams> symmetric = run.activations;
+  for (auto& [name, params] : symmetric) {
+    const Range range{dequantize(0, params.scale(), params.zero_point()),
+                      dequantize(255, params.scale(), params.zero_point())};
+    params = choose_params(find_target("tensorrt"), range);
+  }
+  const Graph graph =
+      train_quantized(run.base, symmetric, run.train, nullptr, half_normalization(), config).graph;
+  EXPECT_EQ(graph.metadata.at("octavo.target"), "tensorrt");
+  bool moved = false;
+  for (const Value& value : graph.values) {
+    if (value.constant || !value.quant) continue;
+    EXPECT_EQ(value.quant->zero_point(), 128) << value.name;
+    moved = moved || value.quant->scale() != symmetric.at(value.name).scale();
+  }
+  EXPECT_TRUE(moved);
+}
+
 TEST(Qat, ResumedAfterAStopInMidEpochEndsWithTheSameBits) {
   const QuantizedRun run = prepare();
   for (const bool learnable : {false, true}) {

@@ -47,23 +47,43 @@ Graph parse_onnx(std::span<const std::byte> bytes, const std::string& where,
 /// valid or an activation is not per-tensor uint8.
 Graph stored_form(const Graph& graph);
 
-/// Serializes stored_form(graph): opset 13, IR version 7; annotations become QuantizeLinear/DequantizeLinear
-/// pairs (with a Clip on the integers between them where an activation's range is narrower than uint8),
-/// weights int8 with per-channel DequantizeLinear, biases int32. The bytes depend on the graph and Octavo's
+/// How a file says what ONNX has several ways to say. Whatever is chosen, what is read back is the same
+/// graph.
+struct ExportOptions {
+  static constexpr int kLeastOpset = 13;
+  static constexpr int kNewestOpset = 23;
+
+  /// Opset, or the first that has all of the graph's operators if that is later.
+  int opset = kLeastOpset;
+  /// Activations in int8, each integer and zero point 128 lower, in place of uint8.
+  bool int8_activations = false;
+  /// Biases of quantized layers in float32, as a float graph has them. Those that are integers already become
+  /// the real numbers they stand for, which beyond 2^22 may be read back as a neighbour.
+  bool float_biases = false;
+};
+
+/// Parameters of an activation as a file with int8_activations says them: the same numbers with each integer
+/// 128 lower, in int8.
+QuantParams as_int8(const QuantParams& activation);
+
+/// Serializes stored_form(graph); annotations become QuantizeLinear/DequantizeLinear pairs (with a Clip on
+/// the integers between them where an activation's range is narrower than its container's), weights int8 with
+/// per-channel DequantizeLinear, biases int32. The bytes depend on the graph, the options and Octavo's
 /// version alone. metadata becomes metadata_props; keys that begin with "octavo.range." are reserved. Throws
-/// kBadInput as stored_form does, or if the model would exceed 2 GiB.
-std::vector<std::byte> serialize_onnx(const Graph& graph);
+/// kUsage for an opset outside kLeastOpset to kNewestOpset, kBadInput as stored_form does, or if the model
+/// would exceed 2 GiB.
+std::vector<std::byte> serialize_onnx(const Graph& graph, const ExportOptions& options = {});
 
 /// serialize_onnx to a file, atomically.
-void save_onnx(const Graph& graph, const std::filesystem::path& path);
+void save_onnx(const Graph& graph, const std::filesystem::path& path, const ExportOptions& options = {});
 
 /// A model whose activation integers can be looked at from outside.
 struct ExposedModel {
   std::vector<std::byte> bytes;                ///< The file: serialize_onnx() with more outputs.
-  std::map<std::string, std::string> tensors;  ///< Name of a quantized value -> name of its uint8 output.
+  std::map<std::string, std::string> tensors;  ///< Name of a quantized value -> name of its integer output.
 };
 
 /// What serialize_onnx() writes, with the integers of every quantized activation as outputs of the model.
-ExposedModel expose_integers(const Graph& graph);
+ExposedModel expose_integers(const Graph& graph, const ExportOptions& options = {});
 
 }  // namespace octavo

@@ -11,6 +11,7 @@
 #include "octavo/graph/graph.h"
 #include "octavo/quantize/bit_widths.h"
 #include "octavo/quantize/observer.h"
+#include "octavo/quantize/target.h"
 
 namespace octavo {
 
@@ -42,6 +43,8 @@ struct PtqConfig {
   /// No weight is larger, whatever its bits: 63 keeps those of eight to seven, for kernels whose pairs may
   /// saturate int16.
   std::int32_t weight_qmax = 127;
+  /// The engine whose rules hold (octavo/quantize/target.h); others than "any" take eight bits.
+  std::string target = "any";
   std::function<void(std::int64_t done, std::int64_t total)> on_progress =
       {};                                                                    ///< Of calibration, in images.
   std::function<void(std::int64_t done, std::int64_t total)> on_layer = {};  ///< Of `methods`, in layers.
@@ -53,7 +56,7 @@ std::vector<std::int64_t> calibration_indices(const Dataset& train, std::int64_t
 
 /// Values of a folded float graph that get parameters of their own, in the order they are made: those that
 /// parameter_owners() says own theirs.
-std::vector<ValueId> quantized_activations(const Graph& folded);
+std::vector<ValueId> quantized_activations(const Graph& folded, const Target& target = find_target("any"));
 
 /// Whose parameters each value of a folded float graph has, by value id: itself if they are its own, kNoValue
 /// if it stays float.
@@ -65,8 +68,11 @@ std::vector<ValueId> quantized_activations(const Graph& folded);
 /// instead: one rounding rather than one before and one after.
 ///
 /// What only moves integers has its input's parameters. A value that only a Concat reads has the Concat's, so
-/// that its integers are copied as they are.
-std::vector<ValueId> parameter_owners(const Graph& folded);
+/// that its integers are copied as they are. Operators that the target runs in float do not count as readers.
+std::vector<ValueId> parameter_owners(const Graph& folded, const Target& target = find_target("any"));
+
+/// Throws kUsage, naming --target, where the rules of its target do not go with its bits.
+void check_target(const PtqConfig& config);
 
 struct PtqResult {
   Graph
@@ -76,12 +82,12 @@ struct PtqResult {
 };
 
 /// Folds batch norms, calibrates on un-augmented training images with the float runtime, annotates:
-/// activations per-tensor uint8, weights per-channel symmetric int8. Metadata keys it sets:
-/// octavo.quantization ("ptq"), octavo.observer and octavo.observer.{percentile,momentum,bins} where they
-/// apply, octavo.bits, octavo.methods, octavo.weight_qmax,
-/// octavo.calibration.{samples,seed,indices,data,data_hash} (indices comma-separated). Throws kUsage on
-/// settings out of range (more samples than images), kBadInput for a graph that is quantized already, images
-/// that do not fit its input, or an activation that is not finite, naming the value.
+/// activations per-tensor uint8 as the target wants them, weights per-channel symmetric int8. Metadata keys
+/// it sets: octavo.target, octavo.quantization ("ptq"), octavo.observer and
+/// octavo.observer.{percentile,momentum,bins} where they apply, octavo.bits, octavo.methods,
+/// octavo.weight_qmax, octavo.calibration.{samples,seed,indices,data,data_hash} (indices comma-separated).
+/// Throws kUsage on settings out of range (more samples than images), kBadInput for a graph that is quantized
+/// already, images that do not fit its input, or an activation that is not finite, naming the value.
 PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normalization& normalization,
                        const PtqConfig& config);
 
@@ -91,6 +97,7 @@ PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normaliza
 /// beyond 2^30 in int32 widens its channel's weight scale until it fits. Throws kInternal if a value lacks
 /// parameters.
 void annotate(Graph& folded, const std::map<std::string, QuantParams>& activations,
-              std::int32_t weight_qmax = 127, const BitWidths& bits = {});
+              std::int32_t weight_qmax = 127, const BitWidths& bits = {},
+              const Target& target = find_target("any"));
 
 }  // namespace octavo

@@ -86,8 +86,9 @@ struct QatConfig {
   double freeze_observers = 0.5;   ///< Part after which activation ranges stay fixed.
   bool learnable_scales =
       false;            ///< LSQ (Esser 2020, arXiv 1902.08153): activation and weight scales are trained.
-  BitWidths bits = {};  ///< As in PtqConfig, and so is `weight_qmax`.
+  BitWidths bits = {};  ///< As in PtqConfig, and so are `weight_qmax` and `target`.
   std::int32_t weight_qmax = 127;
+  std::string target = "any";
 };
 
 struct QatResult {
