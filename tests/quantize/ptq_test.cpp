@@ -154,8 +154,10 @@ TEST(Ptq, QuantizedModelIsCloseToTheFloatModelWithEveryObserver) {
 TEST(Ptq, RangesDoNotDependOnTheBatchSize) {
   const Dataset data = random_images(40);
   const auto ranges = [&](std::int64_t batch) {
-    return quantize_ptq(small_model(), data, kNormalization, {.calibration_samples = 40, .batch_size = batch})
-        .ranges;
+    PtqConfig config;
+    config.calibration_samples = 40;
+    config.batch_size = batch;
+    return quantize_ptq(small_model(), data, kNormalization, config).ranges;
   };
   const auto whole = ranges(1000);
   for (const std::int64_t batch : {1, 7}) {

@@ -346,9 +346,10 @@ TEST(Qat, QuantizedModelIsRefused) {
   const QuantizedRun run = prepare();
   Graph quantized = fold_batch_norm(run.base);
   annotate(quantized, run.activations);
+  QatConfig config;
+  config.train = quick(1);
   const auto error = error_of([&] {
-    train_quantized(quantized, run.activations, run.train, nullptr, half_normalization(),
-                    {.train = quick(1)});
+    train_quantized(quantized, run.activations, run.train, nullptr, half_normalization(), config);
   });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::kBadInput);
