@@ -107,7 +107,7 @@ TEST_F(Limits, SlowClientsGet408InBoundedTime) {
   EXPECT_TRUE(slow_body.hear().starts_with("HTTP/1.1 408 "));
   const std::string head = slow_head.hear();
   EXPECT_TRUE(head.empty() || head.starts_with("HTTP/1.1 408 ")) << head;
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
 }
 
 TEST_F(Limits, AClientThatTakesNoAnswerIsLeft) {
