@@ -112,11 +112,11 @@ std::vector<float> ours(const Graph& graph, const Tensor& input) {
 /// What ONNX Runtime's optimizer writes, and attention: from x [N, 4, 7, 6] by way of tokens t [N, 7, 24].
 std::vector<Form> fused_forms() {
   const std::string tokens = "p = Transpose<perm = [0, 2, 1, 3]>(x) t = Reshape(p, tokens) ";
-  const std::string shape = "int64[3] tokens = {0, 7, 24}, ";
+  const std::string shape = "int64[3] tokens = {0, 7, 24}";
   const std::string norm =
-      shape + floats("g", {24}, 1) + ", " + floats("b", {24}, 2) + ", " + floats("c", {24}, 3);
-  const std::string qkv =
-      shape + floats("wq", {24, 24}, 4) + ", " + floats("wk", {24, 24}, 5) + ", " + floats("wv", {24, 24}, 6);
+      shape + ", " + floats("g", {24}, 1) + ", " + floats("b", {24}, 2) + ", " + floats("c", {24}, 3);
+  const std::string qkv = shape + ", " + floats("wq", {24, 24}, 4) + ", " + floats("wk", {24, 24}, 5) + ", " +
+                          floats("wv", {24, 24}, 6);
   const std::string project = tokens + "q = MatMul(t, wq) k = MatMul(t, wk) v = MatMul(t, wv) ";
   const std::string skip = tokens + "s = Sigmoid(t) ";
   const auto microsoft = [](const std::string& op, const std::string& attributes,
@@ -125,7 +125,7 @@ std::vector<Form> fused_forms() {
                        operands);
   };
   return {
-      {"BiasGelu", shape + floats("c", {24}, 3),
+      {"BiasGelu", shape + ", " + floats("c", {24}, 3),
        tokens + "u = " + microsoft("BiasGelu", "", "t, c") + " y = Flatten(u)"},
       {"SkipLayerNormalization", norm,
        skip + "u = " + microsoft("SkipLayerNormalization", "epsilon = 0.001", "t, s, g, b, c") +
@@ -137,9 +137,9 @@ std::vector<Form> fused_forms() {
            " a = Add(u, w) y = Flatten(a)"},
       {"SkipLayerNormalization_of_positions", norm + ", " + floats("e", {1, 7, 24}, 7),
        tokens + "u = " + microsoft("SkipLayerNormalization", "", "t, e, g, b") + " y = Flatten(u)"},
-      {"FusedMatMul_weight", shape + floats("w", {5, 24}, 4),
+      {"FusedMatMul_weight", shape + ", " + floats("w", {5, 24}, 4),
        tokens + "u = " + microsoft("FusedMatMul", "alpha = 0.5, transB = 1", "t, w") + " y = Flatten(u)"},
-      {"FusedMatMul_plain", shape + floats("w", {24, 5}, 4),
+      {"FusedMatMul_plain", shape + ", " + floats("w", {24, 5}, 4),
        tokens + "u = " + microsoft("FusedMatMul", "alpha = 2.0", "t, w") + " y = Flatten(u)"},
       {"FusedMatMul_values", shape,
        skip + "u = " + microsoft("FusedMatMul", "alpha = 0.25, transB = 1", "t, s") + " y = Flatten(u)"},
