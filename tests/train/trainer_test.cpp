@@ -348,9 +348,8 @@ TEST(Qat, QuantizedModelIsRefused) {
   annotate(quantized, run.activations);
   QatConfig config;
   config.train = quick(1);
-  const auto error = error_of([&] {
-    train_quantized(quantized, run.activations, run.train, nullptr, half_normalization(), config);
-  });
+  const auto error = error_of(
+      [&] { train_quantized(quantized, run.activations, run.train, nullptr, half_normalization(), config); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::kBadInput);
 }
