@@ -251,11 +251,13 @@ void add_quantization(std::vector<Setting>& table, Settings& s) {
              "Bits of the first and the last layer (0: as all others)");
   ptq.add("layer_bits", "--layer-bits", s.ptq.bits.layers,
           "Bits of single layers, by name: conv1=w8a8,fc=w4a8 (empty: none)");
-  ptq.choice("preset", "--preset", s.preset, preset_names(),
-             "Effort of PTQ: fast corrects biases, balanced repairs layer by layer");
+  // QAT takes PTQ's ranges alone.
+  Rows methods(table, "ptq", kRun | kPtq, Role::kDefinesResult);
+  methods.choice("preset", "--preset", s.preset, preset_names(),
+                 "Effort of PTQ: fast corrects biases, balanced repairs layer by layer");
   const auto method = [&](const std::string& key, const std::string& flag, std::string& field,
                           const std::string& help) {
-    ptq.choice(key, flag, field, {"auto", "on", "off"}, help + " (auto: as the preset says)");
+    methods.choice(key, flag, field, {"auto", "on", "off"}, help + " (auto: as the preset says)");
   };
   method("clip_weights", "--clip-weights", s.clip_weights, "Weight ranges of least squared error");
   method("second_order", "--second-order", s.second_order,

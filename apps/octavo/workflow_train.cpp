@@ -70,6 +70,7 @@ QatResult make_qat(const Session& session, const LoadedData& data, const Graph& 
   QatResult result = train_quantized(base, activations_of(ptq), data.pair.train, &data.pair.test,
                                      normalization_of(base, data), config);
   for (const auto& [key, value] : ptq.metadata) result.graph.metadata.emplace(key, value);
+  result.graph.metadata.erase("octavo.methods");  // They changed PTQ's weights; training has its own.
   forget_layer_choices(result.graph);
   stamp(result.graph, session, data, "qat", kQat);
   return result;

@@ -152,6 +152,21 @@ ImageSize size_before_crop(const Image& image, std::int64_t shorter, ImageSize w
   return {std::max(window.height, window.width * image.height / image.width), window.width};
 }
 
+ImageSize checked_size_before_crop(const Image& image, std::int64_t shorter, ImageSize window,
+                                   const std::string& where, std::uint64_t max_pixels) {
+  const ImageSize size = size_before_crop(image, shorter, window);
+  if (size.height < window.height || size.width < window.width) {
+    throw Error(
+        ErrorCode::kUsage, where,
+        fmt::format(
+            "{} x {} pixels once resized; expected at least the model's {} x {} (give a larger --resize)",
+            size.height, size.width, window.height, window.width));
+  }
+  check_image_size(static_cast<std::uint64_t>(size.width), static_cast<std::uint64_t>(size.height), where,
+                   max_pixels);
+  return size;
+}
+
 void centre_crop(const Image& image, ImageSize window, std::span<std::uint8_t> planes) {
   // Half to even, as Python's round() in torchvision's CenterCrop.
   const auto offset = [](std::int64_t size, std::int64_t part) {

@@ -48,6 +48,11 @@ struct ImageSize {
 };
 ImageSize size_before_crop(const Image& image, std::int64_t shorter, ImageSize window);
 
+/// The same of an image whose size is known, checked: throws kUsage where the window is larger than that,
+/// kBadInput as check_image_size() does.
+ImageSize checked_size_before_crop(const Image& image, std::int64_t shorter, ImageSize window,
+                                   const std::string& where, std::uint64_t max_pixels = kMostPixels);
+
 /// The middle of `image` as planes [channels, height, width]. The image is at least as large.
 void centre_crop(const Image& image, ImageSize window, std::span<std::uint8_t> planes);
 

@@ -52,17 +52,9 @@ Dataset resized(const Dataset& dataset, const ResizeConfig& config) {
   result.labels = dataset.labels;
   check_memory(where, dataset.size(), result.image_size());
   const ImageSize window{config.height, config.width};
-  const ImageSize size = size_before_crop(
+  const ImageSize size = checked_size_before_crop(
       {.channels = dataset.channels, .height = dataset.height, .width = dataset.width, .pixels = {}},
-      config.shorter, window);
-  if (size.height < window.height || size.width < window.width) {
-    throw Error(
-        ErrorCode::kUsage, where,
-        fmt::format("images of {} x {} pixels once resized; expected at least the model's {} x {} (give "
-                    "a larger --resize)",
-                    size.height, size.width, window.height, window.width));
-  }
-  check_image_size(static_cast<std::uint64_t>(size.width), static_cast<std::uint64_t>(size.height), where);
+      config.shorter, window, where);
   const auto image_bytes = static_cast<std::size_t>(result.image_size());
   result.pixels.resize(static_cast<std::size_t>(dataset.size()) * image_bytes);
   parallel_for(dataset.size(), 1, [&](std::int64_t begin, std::int64_t end) {

@@ -49,12 +49,19 @@ void annotate_weight(Graph& graph, const Node& node, std::int32_t qmax) {
 
 }  // namespace
 
+std::vector<std::int32_t> largest_weights(const Graph& graph, const BitWidths& bits,
+                                          std::int32_t weight_qmax) {
+  std::vector<std::int32_t> largest;
+  for (const BitWidth& width : widths_of_nodes(graph, bits))
+    largest.push_back(std::min(weight_qmax, largest_weight(width.weights)));
+  return largest;
+}
+
 void clip_weights(Graph& annotated) {
   for (const Node& node : annotated.nodes) {
     if (!has_weight(node.op)) continue;
     Value& weight = annotated.value(node.inputs[1]);
-    if (!weight.quant || !weight.quant->per_channel() || weight.quant->qmax > largest_weight(kMostBits - 1))
-      continue;
+    if (!weight.quant || !weight.quant->per_channel() || !is_narrow(weight.quant->qmax)) continue;
     const LayerMatrix layer = layer_matrix(annotated, node);
     const std::vector<float> rows = rows_of(layer, *weight.constant);
     parallel_for(layer.channels, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -116,9 +123,8 @@ void annotate(Graph& folded, const std::map<std::string, QuantParams>& activatio
     validate(found->second, "value '" + name + "'");
     folded.values[i].quant = found->second;
   }
-  const std::vector<BitWidth> widths = widths_of_nodes(folded, bits);
-  for (std::size_t n = 0; n < folded.nodes.size(); ++n)
-    annotate_weight(folded, folded.nodes[n], std::min(weight_qmax, largest_weight(widths[n].weights)));
+  const std::vector<std::int32_t> largest = largest_weights(folded, bits, weight_qmax);
+  for (std::size_t n = 0; n < folded.nodes.size(); ++n) annotate_weight(folded, folded.nodes[n], largest[n]);
 }
 
 }  // namespace octavo

@@ -4,14 +4,14 @@
 #include <utility>
 
 #include "layer_matrix.h"
-#include "octavo/quantize/bit_widths.h"
 #include "plan.h"
 
 namespace octavo {
 
-InputMeans::InputMeans(const Graph& folded) {
-  for (const Node& node : folded.nodes) {
-    if (!has_weight(node.op) || node.inputs.size() < 3) continue;
+InputMeans::InputMeans(const Graph& folded, const std::vector<std::int32_t>& largest_weights) {
+  for (std::size_t n = 0; n < folded.nodes.size(); ++n) {
+    const Node& node = folded.nodes[n];
+    if (!has_weight(node.op) || node.inputs.size() < 3 || !is_narrow(largest_weights[n])) continue;
     const Shape& shape = folded.value(node.inputs[0]).shape;
     Sums sums;
     const std::size_t along = node.op == Op::kConv ? 1 : shape.size() - 1;
@@ -50,8 +50,7 @@ void correct_biases(const Graph& folded, Graph& annotated, const InputMeans& mea
   for (const Node& node : annotated.nodes) {
     if (!has_weight(node.op) || node.inputs.size() < 3) continue;
     const Value& weight = annotated.value(node.inputs[1]);
-    if (!weight.quant || weight.quant->qmax > largest_weight(kMostBits - 1) ||
-        annotated.consumers(node.inputs[2]).size() > 1)
+    if (!weight.quant || !is_narrow(weight.quant->qmax) || annotated.consumers(node.inputs[2]).size() > 1)
       continue;
     const LayerMatrix layer = layer_matrix(folded, node);
     const std::vector<float> rows = rows_of(layer, *folded.value(node.inputs[1]).constant);

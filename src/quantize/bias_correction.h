@@ -1,6 +1,7 @@
 // Biases that take back what rounding weights does to the mean of a layer's outputs.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <span>
 #include <vector>
@@ -12,7 +13,9 @@ namespace octavo {
 /// The mean of each channel that a layer with weights and bias reads, over images and pixels.
 class InputMeans {
  public:
-  explicit InputMeans(const Graph& folded);
+  InputMeans() = default;
+  /// Of layers whose weights have fewer than eight bits (plan.h, by index of the node).
+  InputMeans(const Graph& folded, const std::vector<std::int32_t>& largest_weights);
 
   /// The values looked at.
   std::vector<ValueId> values() const;

@@ -3,15 +3,6 @@
 #include <algorithm>
 
 namespace octavo {
-namespace {
-
-/// Element [m, k] of the rows, where the weight has it.
-std::size_t place(const LayerMatrix& layer, std::int64_t m, std::int64_t k) {
-  return static_cast<std::size_t>(layer.by_columns ? k * layer.channels + m : m * layer.taps + k);
-}
-
-}  // namespace
-
 LayerMatrix layer_matrix(const Graph& graph, const Node& node) {
   LayerMatrix layer;
   const Shape& weight = graph.value(node.inputs[1]).shape;
@@ -36,7 +27,7 @@ std::vector<float> rows_of(const LayerMatrix& layer, const Tensor& weight) {
   std::vector<float> rows(stored.size());
   for (std::int64_t m = 0; m < layer.channels; ++m) {
     for (std::int64_t k = 0; k < layer.taps; ++k)
-      rows[static_cast<std::size_t>(m * layer.taps + k)] = stored[place(layer, m, k)];
+      rows[static_cast<std::size_t>(m * layer.taps + k)] = stored[layer.stored_at(m, k)];
   }
   return rows;
 }
@@ -45,24 +36,26 @@ void store_rows(const LayerMatrix& layer, std::span<const float> rows, Tensor& w
   const auto stored = weight.data<float>();
   for (std::int64_t m = 0; m < layer.channels; ++m) {
     for (std::int64_t k = 0; k < layer.taps; ++k)
-      stored[place(layer, m, k)] = rows[static_cast<std::size_t>(m * layer.taps + k)];
+      stored[layer.stored_at(m, k)] = rows[static_cast<std::size_t>(m * layer.taps + k)];
   }
+}
+
+std::int64_t LayerMatrix::position(std::int64_t group, std::int64_t k, std::int64_t y, std::int64_t x) const {
+  const std::int64_t area = window.kernel[0] * window.kernel[1];
+  const std::int64_t channel = group * inputs + k / area;
+  const std::int64_t row =
+      y * window.strides[0] - window.pads[0] + k % area / window.kernel[1] * window.dilations[0];
+  const std::int64_t column =
+      x * window.strides[1] - window.pads[1] + k % window.kernel[1] * window.dilations[1];
+  if (row < 0 || row >= image[1] || column < 0 || column >= image[2]) return -1;
+  return (channel * image[1] + row) * image[2] + column;
 }
 
 void read_patch(const LayerMatrix& layer, std::span<const float> image, std::int64_t group, std::int64_t y,
                 std::int64_t x, std::span<float> patch) {
-  const ConvAttributes& w = layer.window;
-  auto to = patch.begin();
-  for (std::int64_t c = 0; c < layer.inputs; ++c) {
-    const std::int64_t plane = (group * layer.inputs + c) * layer.image[1];
-    for (std::int64_t i = 0; i < w.kernel[0]; ++i) {
-      const std::int64_t row = y * w.strides[0] - w.pads[0] + i * w.dilations[0];
-      for (std::int64_t j = 0; j < w.kernel[1]; ++j) {
-        const std::int64_t column = x * w.strides[1] - w.pads[1] + j * w.dilations[1];
-        const bool inside = row >= 0 && row < layer.image[1] && column >= 0 && column < layer.image[2];
-        *to++ = inside ? image[static_cast<std::size_t>((plane + row) * layer.image[2] + column)] : 0.0F;
-      }
-    }
+  for (std::size_t k = 0; k < patch.size(); ++k) {
+    const std::int64_t at = layer.position(group, static_cast<std::int64_t>(k), y, x);
+    patch[k] = at < 0 ? 0.0F : image[static_cast<std::size_t>(at)];
   }
 }
 

@@ -22,6 +22,13 @@ struct LayerMatrix {
   Shape pixels;  ///< [H, W] of the result.
 
   std::int64_t channels_of_group() const { return channels / window.group; }
+  /// Where the weight has tap `k` of output channel `m`.
+  std::size_t stored_at(std::int64_t m, std::int64_t k) const {
+    return static_cast<std::size_t>(by_columns ? k * channels + m : m * taps + k);
+  }
+  /// Where an image [C, H, W] has what tap `k` of a channel of `group` meets at output pixel (y, x); -1: in
+  /// the padding.
+  std::int64_t position(std::int64_t group, std::int64_t k, std::int64_t y, std::int64_t x) const;
 };
 
 LayerMatrix layer_matrix(const Graph& graph, const Node& node);
@@ -30,7 +37,7 @@ LayerMatrix layer_matrix(const Graph& graph, const Node& node);
 std::vector<float> rows_of(const LayerMatrix& layer, const Tensor& weight);
 void store_rows(const LayerMatrix& layer, std::span<const float> rows, Tensor& weight);
 
-/// Copies the taps that output pixel (y, x) of `group` meets in `image` [C, H, W] to `patch`; padding is 0.
+/// Copies what all taps of `group` meet in `image` [C, H, W] at output pixel (y, x) to `patch`; padding is 0.
 void read_patch(const LayerMatrix& layer, std::span<const float> image, std::int64_t group, std::int64_t y,
                 std::int64_t x, std::span<float> patch);
 

@@ -67,16 +67,15 @@ std::vector<double> mean(const std::vector<double>& sums, std::int64_t count) {
   return result;
 }
 
-std::vector<float> covariance(const std::vector<double>& products, const std::vector<double>& mean_a,
-                              const std::vector<double>& mean_b, std::int64_t count) {
+std::vector<float> mean_of_products(const std::vector<double>& sums, std::int64_t count,
+                                    const std::vector<double>& mean_a, const std::vector<double>& mean_b,
+                                    bool centred) {
   const std::size_t size = mean_a.size();
-  const double pairs = static_cast<double>(std::max<std::int64_t>(count, 1));
-  std::vector<float> result(products.size());
-  for (std::size_t i = 0; i < size; ++i) {
-    for (std::size_t j = 0; j < size; ++j)
-      result[i * size + j] = static_cast<float>(products[i * size + j] / pairs - mean_a[i] * mean_b[j]);
+  std::vector<double> means = mean(sums, count);
+  for (std::size_t i = 0; centred && i < size; ++i) {
+    for (std::size_t j = 0; j < size; ++j) means[i * size + j] -= mean_a[i] * mean_b[j];
   }
-  return result;
+  return {means.begin(), means.end()};
 }
 
 }  // namespace
@@ -101,7 +100,11 @@ void Moments::add(std::span<const float> x, std::span<const float> q, std::int64
 
 std::vector<double> Moments::mean_x() const { return mean(sum_x_, count_); }
 std::vector<double> Moments::mean_q() const { return mean(sum_q_, count_); }
-std::vector<float> Moments::covariance_qq() const { return covariance(qq_, mean_q(), mean_q(), count_); }
-std::vector<float> Moments::covariance_xq() const { return covariance(xq_, mean_x(), mean_q(), count_); }
+std::vector<float> Moments::qq(bool centred) const {
+  return mean_of_products(qq_, count_, mean_q(), mean_q(), centred);
+}
+std::vector<float> Moments::xq(bool centred) const {
+  return mean_of_products(xq_, count_, mean_x(), mean_q(), centred);
+}
 
 }  // namespace octavo

@@ -20,9 +20,10 @@ class Moments {
 
   std::vector<double> mean_x() const;
   std::vector<double> mean_q() const;
-  /// Covariances [size, size]: of q with q, and of x (rows) with q (columns).
-  std::vector<float> covariance_qq() const;
-  std::vector<float> covariance_xq() const;
+  /// Means of products [size, size], less the product of the means if `centred`: of q with q, and of x (rows)
+  /// with q (columns).
+  std::vector<float> qq(bool centred) const;
+  std::vector<float> xq(bool centred) const;
 
  private:
   std::int64_t size_;

@@ -11,6 +11,14 @@ namespace octavo {
 /// which `integer` is true.
 std::vector<ValueId> parameter_owners(const Graph& folded, const std::vector<bool>& integer);
 
+/// The largest integer that each node's weights may have, by index of the node: as its bits say, and
+/// `weight_qmax` at most.
+std::vector<std::int32_t> largest_weights(const Graph& graph, const BitWidths& bits,
+                                          std::int32_t weight_qmax);
+
+/// Of fewer than eight bits: what clip_weights() and what repairs layers look at.
+constexpr bool is_narrow(std::int32_t qmax) { return qmax <= largest_weight(kMostBits - 1); }
+
 /// Chooses the parameters of the float32 weight that `node` reads anew, with integers up to `qmax`, for all
 /// nodes that read it.
 void annotate_weight_anew(Graph& folded, const Node& node, std::int32_t qmax);

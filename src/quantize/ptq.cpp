@@ -75,6 +75,30 @@ void calibrate(const Graph& folded, const Dataset& train, const Normalization& n
   }
 }
 
+/// By value name, for what was observed; the ranges too.
+std::map<std::string, QuantParams> activation_params_of(const Graph& folded, const Observers& observers,
+                                                        const PtqConfig& config,
+                                                        std::map<std::string, Range>& ranges) {
+  const Target& target = find_target(config.target);
+  const std::vector<int> levels = levels_of_values(folded, config.bits);
+  std::map<std::string, QuantParams> activations;
+  for (const auto& [id, observer] : observers) {
+    const std::string& name = folded.value(id).name;
+    // Targets other than "any" take eight bits and may have other owners.
+    const bool any = config.target == "any";
+    const int count =
+        any ? levels[static_cast<std::size_t>(id)] : levels_within(target, observer->range(256));
+    const Range range = observer->range(count);
+    ranges[name] = range;
+    activations[name] = any ? choose_activation_params(range, count) : choose_params(target, range);
+  }
+  for (const Node& node : folded.nodes) {
+    if (const auto fixed = fixed_params(target, node.op))
+      activations[folded.value(node.output).name] = *fixed;
+  }
+  return activations;
+}
+
 std::string to_string(const PtqMethods& methods) {
   std::vector<std::string> names;
   if (methods.clip_weights) names.emplace_back("weight clipping");
@@ -138,30 +162,16 @@ PtqResult quantize_ptq(const Graph& graph, const Dataset& train, const Normaliza
   Observers observers;
   for (const ValueId id : quantized_activations(result.graph, target))
     observers[id] = make_observer(config.observer);
-  InputMeans means(result.graph);
+  const bool by_means = config.methods.correct_bias && !config.methods.second_order;
+  InputMeans means;
+  if (by_means) means = {result.graph, largest_weights(result.graph, config.bits, config.weight_qmax)};
   calibrate(result.graph, train, normalization, result.indices, config, observers, means);
 
-  const std::vector<int> levels = levels_of_values(result.graph, config.bits);
-  std::map<std::string, QuantParams> activations;
-  for (const auto& [id, observer] : observers) {
-    const std::string& name = result.graph.value(id).name;
-    // Targets other than "any" take eight bits and may have other owners.
-    const bool any = config.target == "any";
-    const int count =
-        any ? levels[static_cast<std::size_t>(id)] : levels_within(target, observer->range(256));
-    const Range range = observer->range(count);
-    result.ranges[name] = range;
-    activations[name] = any ? choose_activation_params(range, count) : choose_params(target, range);
-  }
-  for (const Node& node : result.graph.nodes) {
-    if (const auto fixed = fixed_params(target, node.op))
-      activations[result.graph.value(node.output).name] = *fixed;
-  }
   const Graph folded = result.graph;
-  annotate(result.graph, activations, config.weight_qmax, config.bits, target);
+  annotate(result.graph, activation_params_of(folded, observers, config, result.ranges), config.weight_qmax,
+           config.bits, target);
   if (config.methods.clip_weights) clip_weights(result.graph);
-  if (config.methods.correct_bias && !config.methods.second_order)
-    correct_biases(folded, result.graph, means);
+  if (by_means) correct_biases(folded, result.graph, means);
   if (config.methods.second_order) {
     reconstruct_layers(folded, result.graph, train, normalization, result.indices, config.batch_size,
                        config.methods, config.on_layer);

@@ -19,6 +19,8 @@ namespace {
 constexpr std::int64_t kPixelsPerTap = 16;
 constexpr std::int64_t kLeastPixels = 4096;
 constexpr std::int64_t kMostPixels = 32768;
+// Images that these come from, where there are as many.
+constexpr std::int64_t kSpreadOver = 256;
 
 std::int64_t wanted_pixels(const LayerMatrix& layer) {
   return std::clamp(kPixelsPerTap * layer.taps, kLeastPixels, kMostPixels);
@@ -54,6 +56,38 @@ struct Images {
   std::int64_t batch;
 };
 
+/// Which output pixels of `parts` images of `area` pixels are looked at: all, or some `take` of each image,
+/// as part * area + pixel.
+std::vector<std::int64_t> choose_pixels(std::int64_t parts, std::int64_t area, std::int64_t take,
+                                        SplitMix64& random) {
+  std::vector<std::int64_t> places;
+  for (std::int64_t part = 0; part < parts; ++part) {
+    for (std::int64_t i = 0; i < std::min(take, area); ++i) {
+      const std::int64_t pixel =
+          take >= area ? i : static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(area));
+      places.push_back(part * area + pixel);
+    }
+  }
+  return places;
+}
+
+/// [places, taps] of `group`.
+std::vector<float> patches_of(const LayerMatrix& layer, std::span<const float> values,
+                              const std::vector<std::int64_t>& places, std::int64_t group) {
+  const std::int64_t size = element_count(layer.image);
+  const std::int64_t area = layer.pixels[0] * layer.pixels[1];
+  const auto taps = static_cast<std::size_t>(layer.taps);
+  std::vector<float> patches(places.size() * taps);
+  for (std::size_t row = 0; row < places.size(); ++row) {
+    const std::int64_t pixel = places[row] % area;
+    const auto image =
+        values.subspan(static_cast<std::size_t>(places[row] / area * size), static_cast<std::size_t>(size));
+    read_patch(layer, image, group, pixel / layer.pixels[1], pixel % layer.pixels[1],
+               std::span(patches).subspan(row * taps, taps));
+  }
+  return patches;
+}
+
 /// By group of the layer: what its patches look like in both networks.
 std::vector<Moments> measure(const Graph& folded, const Graph& annotated, const Node& node,
                              const LayerMatrix& layer, const Images& images) {
@@ -62,14 +96,12 @@ std::vector<Moments> measure(const Graph& folded, const Graph& annotated, const 
   const std::int64_t batch = std::min(images.batch, total);
   Probe real(folded, node.inputs[0], batch);
   Probe integer(annotated, node.inputs[0], batch);
-  const std::int64_t size = element_count(layer.image);
-  const std::int64_t area = layer.pixels[0] * layer.pixels[1];
-  // Spread over at least this many images where there are as many.
+  const std::int64_t wanted = wanted_pixels(layer);
   const std::int64_t per_image =
-      std::max<std::int64_t>(1, wanted_pixels(layer) / std::min<std::int64_t>(total, 256));
+      std::max<std::int64_t>(1, wanted / std::min<std::int64_t>(total, kSpreadOver));
   SplitMix64 random(0);
   std::int64_t seen = 0;
-  for (std::int64_t done = 0; done < total && seen < wanted_pixels(layer); done += batch) {
+  for (std::int64_t done = 0; done < total && seen < wanted; done += batch) {
     const std::int64_t count = std::min(batch, total - done);
     const Tensor input = normalized_batch(
         images.data, images.indices.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)),
@@ -77,39 +109,15 @@ std::vector<Moments> measure(const Graph& folded, const Graph& annotated, const 
     const std::vector<float>& x = real.run(input, count);
     const std::vector<float>& q = integer.run(input, count);
     // Rows of a matrix product are images of one pixel.
-    const std::int64_t parts = static_cast<std::int64_t>(x.size()) / size;
-    std::vector<std::int64_t> places;  // part * area + pixel
+    const std::int64_t parts = std::ssize(x) / element_count(layer.image);
     const std::int64_t take = std::max<std::int64_t>(1, per_image * count / parts);
-    for (std::int64_t part = 0; part < parts; ++part) {
-      if (take >= area) {
-        for (std::int64_t pixel = 0; pixel < area; ++pixel) places.push_back(part * area + pixel);
-      } else {
-        for (std::int64_t i = 0; i < take; ++i)
-          places.push_back(part * area +
-                           static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(area)));
-      }
-    }
-    const auto rows = std::ssize(places);
-    std::vector<float> patches_x(static_cast<std::size_t>(rows * layer.taps));
-    std::vector<float> patches_q(patches_x.size());
+    const std::vector<std::int64_t> places =
+        choose_pixels(parts, layer.pixels[0] * layer.pixels[1], take, random);
     for (std::int64_t group = 0; group < layer.window.group; ++group) {
-      for (std::int64_t row = 0; row < rows; ++row) {
-        const std::int64_t part = places[static_cast<std::size_t>(row)] / area;
-        const std::int64_t pixel = places[static_cast<std::size_t>(row)] % area;
-        const auto read = [&](const std::vector<float>& values, std::vector<float>& patches) {
-          read_patch(layer,
-                     std::span(values).subspan(static_cast<std::size_t>(part * size),
-                                               static_cast<std::size_t>(size)),
-                     group, pixel / layer.pixels[1], pixel % layer.pixels[1],
-                     std::span(patches).subspan(static_cast<std::size_t>(row * layer.taps),
-                                                static_cast<std::size_t>(layer.taps)));
-        };
-        read(x, patches_x);
-        read(q, patches_q);
-      }
-      moments[static_cast<std::size_t>(group)].add(patches_x, patches_q, rows);
+      moments[static_cast<std::size_t>(group)].add(patches_of(layer, x, places, group),
+                                                   patches_of(layer, q, places, group), std::ssize(places));
     }
-    seen += rows;
+    seen += std::ssize(places);
   }
   return moments;
 }
@@ -126,8 +134,8 @@ void reconstruct(const Graph& folded, Graph& annotated, const Node& node, const 
                  const PtqMethods& methods) {
   Value& weight = annotated.value(node.inputs[1]);
   const LayerMatrix layer = layer_matrix(folded, node);
-  const bool round = methods.second_order && weight.quant->qmax <= largest_weight(kMostBits - 1) &&
-                     weight.quant->per_channel() && read_once(folded, node.inputs[1]);
+  const bool round = methods.second_order && is_narrow(weight.quant->qmax) && weight.quant->per_channel() &&
+                     read_once(folded, node.inputs[1]);
   const bool shift = methods.correct_bias && node.inputs.size() > 2 && read_once(folded, node.inputs[2]);
   if (!round && !shift) return;
   const std::vector<Moments> moments = measure(folded, annotated, node, layer, images);
@@ -141,8 +149,8 @@ void reconstruct(const Graph& folded, Graph& annotated, const Node& node, const 
     rounded = rows;
     for (std::int64_t group = 0; group < layer.window.group; ++group) {
       const Moments& m = moments[static_cast<std::size_t>(group)];
-      const std::vector<float> qq = m.covariance_qq();
-      const std::vector<float> xq = m.covariance_xq();
+      const std::vector<float> qq = m.qq(shift);
+      const std::vector<float> xq = m.xq(shift);
       round_second_order(of_group(rounded, group), layer.taps, {qq, xq}, weight.quant->qmax,
                          of_group(weight.quant->scales, group));
     }

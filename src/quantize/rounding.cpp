@@ -10,7 +10,7 @@
 namespace octavo {
 namespace {
 
-// Of the mean variance of a tap: added to each, so that taps which the images hardly tell apart keep their
+// Of the mean square of a tap: added to each, so that taps which the images hardly tell apart keep their
 // weights.
 constexpr double kDamping = 0.01;
 constexpr int kRounds = 4;   // Of integers, then scale.
@@ -94,7 +94,7 @@ class Channel {
 
 }  // namespace
 
-void round_second_order(std::span<float> rows, std::int64_t taps, const InputCovariance& inputs,
+void round_second_order(std::span<float> rows, std::int64_t taps, const InputProducts& inputs,
                         std::int32_t qmax, std::span<float> scales) {
   const auto size = static_cast<std::size_t>(taps);
   std::vector<float> quadratic(inputs.qq.begin(), inputs.qq.end());

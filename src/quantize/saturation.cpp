@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "layer_matrix.h"
 #include "octavo/core/error.h"
 #include "octavo/core/parallel.h"
 #include "octavo/quantize/layer_choices.h"
@@ -30,19 +31,21 @@ struct Pair {
   std::int32_t w0, w1;
 };
 
-/// An integer layer as a convolution; a matrix product is one over an image of one pixel.
+/// An integer layer.
 struct Layer {
   const Node* node = nullptr;
   ValueId input = kNoValue;
   QuantParams input_quant;
-  ConvAttributes window;
-  std::int64_t channels = 0;      ///< Outputs.
-  std::int64_t inputs = 0;        ///< Of one group.
+  LayerMatrix matrix;
   std::vector<std::int8_t> taps;  ///< [channels, kH, kW, inputs]
   std::vector<Pair> risky;
   LayerSaturation result;
 
-  std::int64_t taps_of_channel() const { return window.kernel[0] * window.kernel[1] * inputs; }
+  /// Of a tap counted in that order, its number in the matrix's.
+  std::int64_t in_matrix(std::int64_t k) const {
+    const std::int64_t area = matrix.taps / matrix.inputs;
+    return k % matrix.inputs * area + k / matrix.inputs;
+  }
 };
 
 Layer read_layer(const Graph& graph, const Node& node) {
@@ -55,20 +58,11 @@ Layer read_layer(const Graph& graph, const Node& node) {
   const Tensor integers =
       weight.constant->dtype() == DType::kInt8 ? *weight.constant : quantize(*weight.constant, *weight.quant);
   const auto q = integers.data<std::int8_t>();
-  const Shape& shape = integers.shape();
-  if (node.op == Op::kConv) layer.window = node.as<ConvAttributes>();
-  const bool matmul = node.op == Op::kMatMul;
-  layer.channels = shape[matmul ? 1 : 0];
-  layer.inputs = shape[matmul ? 0 : 1];
-  const std::int64_t area = layer.window.kernel[0] * layer.window.kernel[1];
+  layer.matrix = layer_matrix(graph, node);
   layer.taps.reserve(q.size());
-  for (std::int64_t m = 0; m < layer.channels; ++m) {
-    for (std::int64_t tap = 0; tap < area; ++tap) {
-      for (std::int64_t c = 0; c < layer.inputs; ++c) {
-        const std::int64_t at = matmul ? c * layer.channels + m : (m * layer.inputs + c) * area + tap;
-        layer.taps.push_back(q[static_cast<std::size_t>(at)]);
-      }
-    }
+  for (std::int64_t m = 0; m < layer.matrix.channels; ++m) {
+    for (std::int64_t k = 0; k < layer.matrix.taps; ++k)
+      layer.taps.push_back(q[layer.matrix.stored_at(m, layer.in_matrix(k))]);
   }
   return layer;
 }
@@ -77,8 +71,8 @@ Layer read_layer(const Graph& graph, const Node& node) {
 /// are largest, or where the other input is 0.
 void find_bounds(Layer& layer) {
   const std::int32_t highest = layer.input_quant.qmax;
-  const std::int64_t count = layer.taps_of_channel();
-  for (std::int64_t m = 0; m < layer.channels; ++m) {
+  const std::int64_t count = layer.matrix.taps;
+  for (std::int64_t m = 0; m < layer.matrix.channels; ++m) {
     const auto begin = layer.taps.begin() + m * count;
     std::array<std::int32_t, 2> most{0, 0};
     std::array<std::int32_t, 2> least{0, 0};
@@ -109,53 +103,32 @@ std::vector<Layer> integer_layers(const Graph& graph) {
   return layers;
 }
 
-/// Where the taps of one output pixel lie in an image.
-class Taps {
- public:
-  Taps(const Layer& layer, const Shape& input) : layer_(layer), input_(input) {}
+/// The integer that tap `k` of output channel `m` meets in `image` at (y, x); padding holds the zero point.
+std::int32_t input_at(const Layer& layer, std::span<const float> image, std::int64_t m, std::int64_t k,
+                      std::int64_t y, std::int64_t x) {
+  const std::int64_t group = m / layer.matrix.channels_of_group();
+  const std::int64_t at = layer.matrix.position(group, layer.in_matrix(k), y, x);
+  const QuantParams& q = layer.input_quant;
+  if (at < 0) return q.zero_point();
+  return quantize(image[static_cast<std::size_t>(at)], q.scale(), q.zero_point(), q.qmin, q.qmax);
+}
 
-  /// The integer that tap `k` of output channel `m` at (y, x) meets; padding holds the zero point.
-  std::int32_t at(std::span<const float> image, std::int64_t m, std::int64_t k, std::int64_t y,
-                  std::int64_t x) const {
-    const ConvAttributes& w = layer_.window;
-    const std::int64_t group = m / (layer_.channels / w.group);
-    const std::int64_t c = group * layer_.inputs + k % layer_.inputs;
-    const std::int64_t tap = k / layer_.inputs;
-    const std::int64_t row = y * w.strides[0] - w.pads[0] + tap / w.kernel[1] * w.dilations[0];
-    const std::int64_t column = x * w.strides[1] - w.pads[1] + tap % w.kernel[1] * w.dilations[1];
-    const QuantParams& q = layer_.input_quant;
-    if (row < 0 || row >= input_[1] || column < 0 || column >= input_[2]) return q.zero_point();
-    const auto offset = static_cast<std::size_t>((c * input_[1] + row) * input_[2] + column);
-    return quantize(image[offset], q.scale(), q.zero_point(), q.qmin, q.qmax);
-  }
-
- private:
-  const Layer& layer_;
-  const Shape& input_;  ///< [C, H, W]
-};
-
-/// Adds what saturates in `values`, the real numbers of `batch` images that the layer reads.
-void count_events(const Graph& graph, Layer& layer, std::span<const float> values, std::int64_t batch) {
-  const Shape& y = graph.value(layer.node->output).shape;
-  const bool conv = layer.node->op == Op::kConv;
-  const std::int64_t height = conv ? y[2] : 1;
-  const std::int64_t width = conv ? y[3] : 1;
+/// Adds what saturates in `values`, the real numbers that the layer reads.
+void count_events(Layer& layer, std::span<const float> values) {
   // All rows of a matrix product are images of their own.
-  const Shape& x = graph.value(layer.input).shape;
-  const Shape image_shape = conv ? Shape{x[1], x[2], x[3]} : Shape{layer.inputs, 1, 1};
-  const std::int64_t size = element_count(image_shape);
-  const std::int64_t images = conv ? batch : static_cast<std::int64_t>(values.size()) / size;
-  const Taps taps(layer, image_shape);
+  const std::int64_t size = element_count(layer.matrix.image);
+  const std::int64_t images = std::ssize(values) / size;
   std::atomic<std::int64_t> events = 0;
   parallel_for(images, 1, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t found = 0;
     for (std::int64_t n = begin; n < end; ++n) {
       const auto image = values.subspan(static_cast<std::size_t>(n * size), static_cast<std::size_t>(size));
       for (const Pair& pair : layer.risky) {
-        for (std::int64_t row = 0; row < height; ++row) {
-          for (std::int64_t column = 0; column < width; ++column) {
-            const std::int32_t sum = taps.at(image, pair.channel, pair.first, row, column) * pair.w0 +
-                                     taps.at(image, pair.channel, pair.first + 1, row, column) * pair.w1;
+        for (std::int64_t row = 0; row < layer.matrix.pixels[0]; ++row) {
+          for (std::int64_t column = 0; column < layer.matrix.pixels[1]; ++column) {
+            const std::int32_t sum =
+                input_at(layer, image, pair.channel, pair.first, row, column) * pair.w0 +
+                input_at(layer, image, pair.channel, pair.first + 1, row, column) * pair.w1;
             if (saturates(sum)) ++found;
           }
         }
@@ -209,7 +182,7 @@ std::vector<LayerSaturation> count_saturation(
                        [&](ValueId id, std::span<const float> values) {
                          const auto [first, last] = readers.equal_range(id);
                          for (auto reader = first; reader != last; ++reader)
-                           count_events(quantized, *reader->second, values, count);
+                           count_events(*reader->second, values);
                        });
     done += count;
     if (on_progress) on_progress(done, total);

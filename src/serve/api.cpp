@@ -25,14 +25,6 @@ std::vector<std::string> segments(const std::string& path) {
   return result;
 }
 
-/// The whole text as a number, or nothing.
-std::optional<std::uint64_t> number_of(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// What a batch that did not run comes to.
 std::optional<Reply> refusal_of(Outcome outcome) {
   Reply reply;
@@ -88,6 +80,13 @@ std::optional<std::pair<Resource, std::string>> resource_of(const std::string& p
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> number_of(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
 
 Api::Api(const ApiConfig& config, const Registry& registry, Batcher& batcher, const Metrics& metrics)
     : config_(config),

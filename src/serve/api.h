@@ -27,6 +27,9 @@ struct Reply {
 /// {"error": sentence}
 Reply error_reply(int status, const std::string& sentence);
 
+/// The whole text as a number, or nothing.
+std::optional<std::uint64_t> number_of(const std::string& text);
+
 enum class Resource : std::uint8_t {
   kPage,
   kServer,

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "octavo/core/error.h"
 
@@ -16,13 +15,6 @@ void fill(httplib::Response& response, const Reply& reply) {
   response.status = reply.status;
   response.set_content(reply.body, reply.content_type);
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
-}
-
-std::optional<std::uint64_t> length_of(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 std::string sentence_of(int status) {
@@ -149,7 +141,7 @@ std::optional<Reply> HttpServer::Http::head_problem(const httplib::Request& requ
   }
   if (!has_length) return error_reply(411, "the body's length is not given; expected Content-Length");
   const std::string text = request.get_header_value("Content-Length");
-  const auto length = length_of(text);
+  const auto length = number_of(text);
   if (!length || request.get_header_value_count("Content-Length") != 1) {
     return error_reply(400, fmt::format("Content-Length: expected one number of bytes, got '{}'", text));
   }
@@ -180,7 +172,7 @@ void HttpServer::Http::answer_body(const httplib::Request& request, httplib::Res
   bool too_large = false;
   // What a client announces is not what it sends.
   constexpr std::uint64_t kReserveAtOnce = std::uint64_t{1} << 20;
-  const std::uint64_t length = length_of(request.get_header_value("Content-Length")).value_or(0);
+  const std::uint64_t length = number_of(request.get_header_value("Content-Length")).value_or(0);
   body.reserve(static_cast<std::size_t>(std::min(length, kReserveAtOnce)));
   const bool whole = reader([&](const char* bytes, std::size_t count) {
     too_large = body.size() + count > config_.max_body_bytes;

@@ -1,5 +1,6 @@
 #include "octavo/train/simulate.h"
 
+#include <cmath>
 #include <optional>
 
 #include "failures.h"
@@ -36,6 +37,24 @@ bool annotated_as_in_training(const Graph& real, const Params& activations, cons
     if (owners[i] == kNoValue) continue;
     const auto shared = activations.find(real.value(owners[i]).name);
     if (shared == activations.end() || own->second != shared->second) return false;
+  }
+  return true;
+}
+
+/// Whether training would find the file's scales again from the weights' largest elements: not where PTQ
+/// chose the integers, or training the scales. `quantized` has the parameters, `real` the numbers.
+bool weights_as_in_training(const Graph& real, const Graph& quantized) {
+  for (const Node& node : quantized.nodes) {
+    if (!has_weight(node.op) || !quantized.value(node.inputs[1]).quant) continue;
+    const QuantParams& stored = *quantized.value(node.inputs[1]).quant;
+    if (!stored.per_channel()) return false;
+    const QuantParams found =
+        choose_weight_params(*real.value(node.inputs[1]).constant, stored.qmax, stored.axis);
+    for (std::size_t c = 0; c < stored.scales.size(); ++c) {
+      // A step of a scale's rounding apart; an all-zero channel may have any.
+      const float apart = std::abs(found.scales[c] - stored.scales[c]);
+      if (found.scales[c] != 1.0F && apart > 1e-5F * stored.scales[c]) return false;
+    }
   }
   return true;
 }
@@ -91,7 +110,8 @@ std::map<std::string, Tensor> simulate(const Graph& quantized, const Tensor& inp
     if (const ValueId id = real.find_value(name); id != kNoValue) replaced[id] = to_aten(tensor);
   }
   std::map<ValueId, at::Tensor> seen;
-  if (one_width && annotated_as_in_training(real, activations, config)) {
+  if (one_width && annotated_as_in_training(real, activations, config) &&
+      weights_as_in_training(real, quantized)) {
     QatModel model(real, activations, config, Kernels::kAten);
     model.record_values(&seen, std::move(replaced));
     seen[real.output] = model.run(to_aten(input), Mode::kEvaluation);

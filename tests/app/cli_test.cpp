@@ -7,9 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "model_file.h"
 #include "octavo/core/temporary_folder.h"
-#include "octavo/graph/builder.h"
-#include "octavo/graph/preprocessing.h"
 #include "octavo/graph/zoo.h"
 #include "octavo/onnx/onnx.h"
 #include "octavo/quantize/layer_choices.h"
@@ -22,16 +21,6 @@ using Json = nlohmann::json;
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
-}
-
-/// A fresh float model for Fashion-MNIST on disk.
-std::filesystem::path write_model(const TemporaryFolder& folder) {
-  Graph graph = make_model("simple-cnn", {.channels = 1, .height = 28, .width = 28, .classes = 10}, 1);
-  set_normalization(graph, {.mean = {0.286F}, .std = {0.353F}});
-  graph.metadata["octavo.dataset"] = "fashion-mnist";
-  const auto path = folder / "model.onnx";
-  save_onnx(graph, path);
-  return path;
 }
 
 TEST(Help, TeachesEveryCommand) {
@@ -394,6 +383,37 @@ TEST(Ptq, LatencyGuardSaysWhatItDidInFileAndReport) {
   EXPECT_EQ(octavo({"ptq", "a.onnx", "--latency-guard", "--guard-batch", "0"}).exit_code, 2);
 }
 
+TEST(Ptq, FewerBitsAreSaidInTheFileAndByEval) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "few.onnx").string();
+  const Finished made = octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--bits",
+                                "w4a6", "--layer-bits", "conv2=w2a3", "--preset", "balanced", "--out", file});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const Graph graph = load_onnx(file);
+  EXPECT_EQ(graph.metadata.at("octavo.bits"), "w4a6, first and last layer w8a8, conv2 w2a3");
+  EXPECT_EQ(graph.metadata.at("octavo.methods"), "weight clipping, second-order rounding, bias correction");
+  const Finished evaluated = octavo({"eval", file, "--test-limit", "20"});
+  EXPECT_TRUE(contains(evaluated.out, "int8 (w4a6, first and last layer w8a8, conv2 w2a3)")) << evaluated.out;
+}
+
+TEST(Ptq, BitsThatDoNotGoExitWith2) {
+  const TemporaryFolder folder;
+  const std::string model = write_model(folder).string();
+  const auto refused = [&](const std::vector<std::string>& flags, const std::string& part) {
+    std::vector<std::string> arguments{"ptq", model, "--calibration-samples", "20"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Finished finished = octavo(arguments);
+    EXPECT_EQ(finished.exit_code, 2) << finished.err;
+    EXPECT_TRUE(contains(finished.err, part)) << finished.err;
+  };
+  refused({"--bits", "w1a8"}, "--bits: bad value; expected bits of weights and activations, 2 to 8 each");
+  refused({"--first-last", "1"}, "--first-last: bad value; expected 0 or 2 to 8");
+  refused({"--layer-bits", "conv22=w4a4"},
+          "layer 'conv22': not in simple-cnn; expected a layer with weights (did you");
+  refused({"--bits", "w4a8", "--target", "tensorrt"},
+          "--target: the rules of tensorrt are known for eight bits");
+}
+
 TEST(Inspect, TellsWhatRunsInIntegers) {
   const TemporaryFolder folder;
   const auto model = write_model(folder);
@@ -409,117 +429,6 @@ TEST(Inspect, TellsWhatRunsInIntegers) {
   EXPECT_EQ(models[1]["layers"][0]["weight_bits"], 8);
   const Finished text = octavo({"inspect", int8});
   EXPECT_TRUE(contains(text.out, "11 of 11 layers run in int8")) << text.out;
-}
-
-TEST(Verify, ProgramsGiveTheSameAnswers) {
-  const TemporaryFolder folder;
-  const auto int8 = (folder / "int8.onnx").string();
-  ASSERT_EQ(
-      octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out", int8}).exit_code,
-      0);
-  const std::filesystem::path modules =
-      std::filesystem::path(OCTAVO_SOURCE_DIR) / "tests/tools/ort/node_modules";
-  const Finished finished =
-      octavo({"verify", int8, "--images", "2", "--json", "--onnxruntime", modules.string()});
-  ASSERT_EQ(finished.exit_code, 0) << finished.err;
-  const Json answer = Json::parse(finished.out);
-  EXPECT_EQ(answer["within_bound"], true);
-  const Json& programs = answer["programs"];
-  ASSERT_GE(programs.size(), 2U);
-  EXPECT_EQ(programs[0]["program"], "runtime");
-  EXPECT_EQ(programs[0]["max_lsb"], 0.0);
-  EXPECT_EQ(programs[0]["same_top1"], 1.0);
-  EXPECT_EQ(programs[1]["program"], "training simulation");
-  EXPECT_GE(programs[1]["layers"].size(), 10U);
-  if (std::filesystem::exists(modules)) {
-    ASSERT_EQ(programs.size(), 3U);
-    EXPECT_EQ(programs[2]["program"], "ONNX Runtime");
-    EXPECT_GE(programs[2]["layers"].size(), 10U);
-  }
-}
-
-TEST(Verify, DifferenceAboveTheBoundExitsWith1) {
-  const TemporaryFolder folder;
-  const auto int8 = (folder / "int8.onnx").string();
-  ASSERT_EQ(
-      octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20", "--out", int8}).exit_code,
-      0);
-  // Float arithmetic rounds a few of the simulation's values to the neighbouring integer.
-  const Finished finished =
-      octavo({"verify", int8, "--images", "16", "--max-lsb", "0", "--onnxruntime", "/nowhere"});
-  EXPECT_EQ(finished.exit_code, 1) << finished.out;
-  EXPECT_TRUE(contains(finished.out, "ABOVE THE BOUND")) << finished.out;
-  EXPECT_TRUE(contains(finished.out, "ONNX Runtime was not asked")) << finished.out;
-}
-
-/// `octavo ptq MODEL --target TARGET`'s file.
-std::string made_for(const std::string& target, const TemporaryFolder& folder) {
-  const auto file = (folder / (target + ".onnx")).string();
-  const Finished made = octavo({"ptq", write_model(folder).string(), "--calibration-samples", "20",
-                                "--target", target, "--opset", "21", "--out", file});
-  EXPECT_EQ(made.exit_code, 0) << made.err;
-  return file;
-}
-
-std::string onnx_runtime_modules() { return OCTAVO_SOURCE_DIR "/tests/tools/ort/node_modules"; }
-
-TEST(Verify, FileMadeForATargetKeepsItsRulesAndGivesTheSameAnswers) {
-  for (const char* target : {"tensorrt", "litert"}) {
-    const TemporaryFolder folder;
-    const std::string file = made_for(target, folder);
-    const Graph graph = load_onnx(file);
-    EXPECT_EQ(graph.metadata.at("octavo.target"), target);
-    const Finished finished = octavo({"verify", file, "--images", "2", "--json", "--target", target,
-                                      "--onnxruntime", onnx_runtime_modules()});
-    ASSERT_EQ(finished.exit_code, 0) << target << ": " << finished.out << finished.err;
-    const Json answer = Json::parse(finished.out);
-    EXPECT_EQ(answer["target"], target);
-    EXPECT_TRUE(answer["violations"].empty());
-    for (const Json& program : answer["programs"]) EXPECT_EQ(program["same_top1"], 1.0) << program["program"];
-  }
-}
-
-TEST(Verify, FileThatBreaksRulesOfATargetExitsWith1AndNamesThem) {
-  const TemporaryFolder folder;
-  const Finished finished = octavo({"verify", made_for("any", folder), "--images", "1", "--target",
-                                    "tensorrt", "--onnxruntime", "/nowhere"});
-  EXPECT_EQ(finished.exit_code, 1) << finished.out;
-  EXPECT_TRUE(contains(finished.out,
-                       "_QuantizeLinear: TensorRT takes activations in INT8; this is UINT8; to "
-                       "mend it: quantize with --target tensorrt"))
-      << finished.out;
-  EXPECT_TRUE(contains(finished.out, "the file breaks its documented rules in ")) << finished.out;
-}
-
-// Session option x64quantprecision refuses a weight that two layers share, so each gets its own.
-TEST(Verify, SharedWeightsAreComparedWithOnnxRuntime) {
-  const TemporaryFolder folder;
-  GraphBuilder b("shared", 1, 28, 28, 5);
-  const ConvAttributes window{.kernel = {3, 3}, .pads = {1, 1, 1, 1}};
-  const ValueId first =
-      b.conv("conv1", b.relu("relu0", b.conv("conv0", b.input(), 4, window, true)), 4, window, true);
-  const ValueId second = b.conv("conv2", b.relu("relu1", first), 4, window, true);
-  Graph graph =
-      b.finish(b.gemm("fc", b.flatten("flatten", b.global_average_pool("gap", b.relu("relu2", second))), 10));
-  const auto node = [&](const std::string& name) -> Node& {
-    return *std::ranges::find(graph.nodes, name, &Node::name);
-  };
-  node("conv2").inputs[1] = node("conv1").inputs[1];
-  save_onnx(graph, folder / "shared.onnx");
-  const std::string int8 = (folder / "int8.onnx").string();
-  const Finished made = octavo({"ptq", (folder / "shared.onnx").string(), "--dataset", "fashion-mnist",
-                                "--calibration-samples", "20", "--out", int8});
-  ASSERT_EQ(made.exit_code, 0) << made.err;
-  // Nobody said how its input is made.
-  EXPECT_TRUE(
-      contains(made.err, "the model does not say how its input is made; assumed: pixels from 0 to 1, less"))
-      << made.err;
-  const Finished finished = octavo({"verify", int8, "--images", "2", "--json", "--dataset", "fashion-mnist",
-                                    "--onnxruntime", onnx_runtime_modules()});
-  ASSERT_EQ(finished.exit_code, 0) << finished.out << finished.err;
-  if (std::filesystem::exists(onnx_runtime_modules())) {
-    EXPECT_EQ(Json::parse(finished.out)["programs"].size(), 3U);
-  }
 }
 
 TEST(Ptq, NeverWritesOverItsInputOrASilentlyChosenFile) {
